@@ -1,0 +1,283 @@
+//! Artifacts: immutable files of named arrays in safetensors format, checked wholly before use and then read in place.
+//! Python reads them with its `safetensors` package as they are. This room knows the format, not what the arrays mean.
+
+use crate::failure::Failure;
+use crate::files::NewFile;
+use crate::mapping::MappedFile;
+use bytemuck::Pod;
+use safetensors::{Dtype, SafeTensors};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Key of the metadata entry that says what an artifact is.
+pub const KIND_KEY: &str = "paceline.kind";
+/// Key of the metadata entry that says which version of that kind it follows.
+pub const VERSION_KEY: &str = "paceline.version";
+
+/// An element type that arrays can have.
+pub trait Element: Pod {
+    /// Its name in the file.
+    const DTYPE: Dtype;
+}
+
+macro_rules! elements {
+    ($($rust:ty => $dtype:ident),*) => { $(impl Element for $rust { const DTYPE: Dtype = Dtype::$dtype; })* };
+}
+elements!(u8 => U8, i8 => I8, u16 => U16, i16 => I16, u32 => U32, i32 => I32, u64 => U64, i64 => I64, f32 => F32, f64 => F64);
+
+/// Where an array lies in the map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArrayInfo {
+    /// Element type.
+    pub dtype: Dtype,
+    /// Length in each dimension.
+    pub shape: Vec<usize>,
+    begin: usize,
+    end: usize,
+}
+
+impl ArrayInfo {
+    /// Its length in bytes.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        self.end - self.begin
+    }
+}
+
+/// The bytes of an artifact, aligned to 8 either way: a map begins at a page.
+#[derive(Debug)]
+enum Content {
+    Mapped(MappedFile),
+    Owned { words: Vec<u64>, n_bytes: usize },
+}
+
+impl Content {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Owned { words, n_bytes } => &bytemuck::cast_slice(words)[..*n_bytes],
+        }
+    }
+}
+
+/// An open artifact: mapped once, shared by whoever holds a reference.
+#[derive(Debug)]
+pub struct Artifact {
+    path: PathBuf,
+    content: Content,
+    metadata: BTreeMap<String, String>,
+    arrays: BTreeMap<String, ArrayInfo>,
+}
+
+impl Artifact {
+    /// Maps the file at `path` and checks its header: lengths, offsets, overlaps and types, all before any array is touched.
+    pub fn open(path: &Path) -> Result<Self, Failure> {
+        Self::check(path, Content::Mapped(MappedFile::open(path)?))
+    }
+
+    /// Checks an artifact that came in a message; `path` is what its refusals call it.
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+        let mut words = vec![0_u64; bytes.len().div_ceil(8)];
+        bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(bytes);
+        Self::check(path, Content::Owned { words, n_bytes: bytes.len() })
+    }
+
+    fn check(path: &Path, content: Content) -> Result<Self, Failure> {
+        let n_bytes = content.bytes().len();
+        let refuse = |why: String| Failure::bad_input(format!("{}: is not a usable safetensors file: {why}", path.display()));
+        let (header_len, header) = SafeTensors::read_metadata(content.bytes()).map_err(|e| refuse(e.to_string()))?;
+        let data_begin = header_len + 8;
+        let mut arrays = BTreeMap::new();
+        for (name, info) in header.tensors() {
+            let (begin, end) = info.data_offsets;
+            let (begin, end) = (data_begin + begin, data_begin + end);
+            if end > n_bytes || begin > end {
+                return Err(refuse(format!("array {name} reaches past the end of the file")));
+            }
+            arrays.insert(name, ArrayInfo { dtype: info.dtype, shape: info.shape.clone(), begin, end });
+        }
+        let longest = arrays.values().map(|a| a.end).max().unwrap_or(data_begin);
+        if longest != n_bytes {
+            return Err(refuse(format!("it has {n_bytes} bytes where its header tells of {longest}")));
+        }
+        let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { path: path.to_owned(), content, metadata, arrays })
+    }
+
+    /// Where it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Length of the file in bytes.
+    #[must_use]
+    pub fn n_bytes(&self) -> u64 {
+        self.content.bytes().len() as u64
+    }
+
+    /// All metadata, by key.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// All arrays, by name.
+    #[must_use]
+    pub fn arrays(&self) -> &BTreeMap<String, ArrayInfo> {
+        &self.arrays
+    }
+
+    /// The metadata entry `key`, refused by name where it is missing.
+    pub fn entry(&self, key: &str) -> Result<&str, Failure> {
+        self.metadata.get(key).map(String::as_str).ok_or_else(|| self.refuse(&format!("has no metadata entry {key}")))
+    }
+
+    /// Refuses an artifact of another kind or version.
+    pub fn expect_kind(&self, kind: &str, version: u32) -> Result<(), Failure> {
+        let found = self.metadata.get(KIND_KEY).map_or("no paceline artifact", String::as_str);
+        if found != kind {
+            return Err(self.refuse(&format!("is {found}, where {kind} is needed")));
+        }
+        let found = self.entry(VERSION_KEY)?;
+        if found != version.to_string() {
+            return Err(self.refuse(&format!("has version {found} of {kind}, and this program reads version {version}; write it anew")));
+        }
+        Ok(())
+    }
+
+    /// Whether it holds the array `name`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
+    }
+
+    /// The elements of array `name` in place, and its shape. Refused: a missing array, another type, misaligned data.
+    pub fn array<T: Element>(&self, name: &str) -> Result<(&[T], &[usize]), Failure> {
+        let info = self.arrays.get(name).ok_or_else(|| self.refuse(&format!("has no array {name}")))?;
+        if info.dtype != T::DTYPE {
+            return Err(self.refuse(&format!("array {name} is of type {:?}, where {:?} is needed", info.dtype, T::DTYPE)));
+        }
+        let bytes = &self.content.bytes()[info.begin..info.end];
+        let elements = bytemuck::try_cast_slice(bytes).map_err(|_| {
+            self.refuse(&format!(
+                "array {name} is not aligned to its element size; pad the header to a multiple of 8 bytes, as the safetensors package does"
+            ))
+        })?;
+        Ok((elements, &info.shape))
+    }
+
+    /// The elements of a one-dimensional array of `len` elements (of any length for `None`).
+    pub fn vector<T: Element>(&self, name: &str, len: Option<usize>) -> Result<&[T], Failure> {
+        let (elements, shape) = self.array::<T>(name)?;
+        match (shape.len(), len) {
+            (1, None) => Ok(elements),
+            (1, Some(len)) if elements.len() == len => Ok(elements),
+            (_, len) => {
+                let expected = len.map_or("[n]".to_owned(), |len| format!("[{len}]"));
+                Err(self.refuse(&format!("array {name} has shape {shape:?}, where {expected} is needed")))
+            }
+        }
+    }
+
+    /// The elements of a two-dimensional array, row by row, with its number of rows and columns.
+    pub fn matrix<T: Element>(&self, name: &str) -> Result<(&[T], usize, usize), Failure> {
+        match self.array::<T>(name)? {
+            (elements, &[n_rows, n_columns]) => Ok((elements, n_rows, n_columns)),
+            (_, shape) => Err(self.refuse(&format!("array {name} has shape {shape:?}, where [n_rows, n_columns] is needed"))),
+        }
+    }
+
+    /// A refusal of this file as it stands.
+    #[must_use]
+    pub fn refuse(&self, what: &str) -> Failure {
+        Failure::bad_input(format!("{}: {what}", self.path.display()))
+    }
+}
+
+/// One array to be written.
+#[derive(Clone, Debug)]
+pub struct NewArray<'a> {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: &'a [u8],
+}
+
+impl<'a> NewArray<'a> {
+    /// An array of `shape`, whose product must be the number of elements.
+    pub fn new<T: Element>(name: impl Into<String>, shape: &[usize], elements: &'a [T]) -> Self {
+        debug_assert_eq!(shape.iter().product::<usize>(), elements.len());
+        Self { name: name.into(), dtype: T::DTYPE, shape: shape.to_vec(), bytes: bytemuck::cast_slice(elements) }
+    }
+
+    /// A one-dimensional array.
+    pub fn vector<T: Element>(name: impl Into<String>, elements: &'a [T]) -> Self {
+        Self::new(name, &[elements.len()], elements)
+    }
+}
+
+#[derive(Serialize)]
+struct HeaderEntry<'a> {
+    dtype: Dtype,
+    shape: &'a [usize],
+    data_offsets: [usize; 2],
+}
+
+/// Encodes an artifact: its header, padded so that the data begins at a multiple of 8, and then the arrays in the order given.
+/// The same content always gives the same bytes. Arrays of wider elements must come first, so that all are aligned.
+fn encode_header(
+    kind: &str,
+    version: u32,
+    metadata: &BTreeMap<String, String>,
+    arrays: &[NewArray<'_>],
+) -> Result<Vec<u8>, serde_json::Error> {
+    let mut entries = metadata.clone();
+    entries.insert(KIND_KEY.to_owned(), kind.to_owned());
+    entries.insert(VERSION_KEY.to_owned(), version.to_string());
+    let mut header = serde_json::Map::new();
+    header.insert("__metadata__".to_owned(), serde_json::to_value(entries)?);
+    let mut at = 0;
+    for array in arrays {
+        let entry = HeaderEntry { dtype: array.dtype, shape: &array.shape, data_offsets: [at, at + array.bytes.len()] };
+        header.insert(array.name.clone(), serde_json::to_value(entry)?);
+        at += array.bytes.len();
+    }
+    let mut json = serde_json::to_vec(&header)?;
+    while json.len() % 8 != 0 {
+        json.push(b' ');
+    }
+    let mut out = (json.len() as u64).to_le_bytes().to_vec();
+    out.extend_from_slice(&json);
+    Ok(out)
+}
+
+/// Widest elements first (a stable sort, so equal widths keep the caller's order): then every array is aligned by itself.
+fn in_aligned_order<'a>(arrays: &[NewArray<'a>]) -> Vec<NewArray<'a>> {
+    let mut sorted = arrays.to_vec();
+    sorted.sort_by_key(|array| std::cmp::Reverse(array.dtype.bitsize()));
+    sorted
+}
+
+/// The bytes of an artifact, for one that is small enough to travel in a message.
+pub fn encode(kind: &str, version: u32, metadata: &BTreeMap<String, String>, arrays: &[NewArray<'_>]) -> Result<Vec<u8>, Failure> {
+    let arrays = in_aligned_order(arrays);
+    let mut out = encode_header(kind, version, metadata, &arrays).map_err(|e| Failure::storage(e.to_string()))?;
+    arrays.iter().for_each(|array| out.extend_from_slice(array.bytes));
+    Ok(out)
+}
+
+/// Writes an artifact durably and atomically in place of whatever stands at `path`.
+pub fn write(path: &Path, kind: &str, version: u32, metadata: &BTreeMap<String, String>, arrays: &[NewArray<'_>]) -> Result<(), Failure> {
+    let fail = |e: std::io::Error| Failure::from_io("write", path, &e);
+    let arrays = in_aligned_order(arrays);
+    let header = encode_header(kind, version, metadata, &arrays).map_err(|e| Failure::storage(e.to_string()))?;
+    let mut file = NewFile::create(path)?;
+    file.write_all(&header).map_err(fail)?;
+    for array in &arrays {
+        file.write_all(array.bytes).map_err(fail)?;
+    }
+    file.commit()
+}

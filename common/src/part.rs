@@ -1,0 +1,231 @@
+//! Parts: the results of a range, one run of bytes an item, in a form from which any single item can be read.
+//! A part is an artifact, so it is checked, aligned and mapped like a model. What the bytes mean, only the workload knows.
+
+use crate::artifact::{self, Artifact, NewArray};
+use crate::failure::Failure;
+use crate::files;
+use crate::ids::StageIdx;
+use crate::job_dir::{CommittedPart, JobDir, StageManifest};
+use crate::message::{MAX_INLINE_BYTES, PartBody, PartFile};
+use crate::range::ItemRange;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+const KIND: &str = "part";
+const VERSION: u32 = 1;
+/// Every item's bytes begin at a multiple of this, so that a reader may take them as an array of any element.
+const ITEM_ALIGNMENT: usize = 8;
+
+/// The results of consecutive items, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ItemOutputs {
+    data: Vec<u8>,
+    /// Where each item's bytes end in `data`; the next begins at the next multiple of [`ITEM_ALIGNMENT`].
+    ends: Vec<u64>,
+}
+
+impl ItemOutputs {
+    /// Adds the next item's bytes, written by `write` to the end of the vector that it is given.
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.data.resize(self.data.len().next_multiple_of(ITEM_ALIGNMENT), 0);
+        write(&mut self.data);
+        self.ends.push(self.data.len() as u64);
+    }
+
+    /// Adds the next item's bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.push_with(|data| data.extend_from_slice(bytes));
+    }
+
+    /// Adds all items of `other` behind these.
+    pub fn append(&mut self, other: &Self) {
+        self.data.resize(self.data.len().next_multiple_of(ITEM_ALIGNMENT), 0);
+        let base = self.data.len() as u64;
+        self.data.extend_from_slice(&other.data);
+        self.ends.extend(other.ends.iter().map(|end| base + end));
+    }
+
+    /// How many items.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn n_bytes(&self) -> usize {
+        self.data.len() + self.ends.len() * size_of::<u64>()
+    }
+}
+
+/// Stores the results of `range` as a part: in the message where they are few, else as a file in `directory` that is durable
+/// before this returns. The checksum is taken from the bytes as they are written.
+pub fn store(directory: &Path, name: &str, range: ItemRange, outputs: &ItemOutputs) -> Result<PartBody, Failure> {
+    debug_assert_eq!(outputs.len() as u64, range.len());
+    let metadata = BTreeMap::from([("start".to_owned(), range.start.to_string()), ("end".to_owned(), range.end.to_string())]);
+    let arrays = [NewArray::vector("ends", &outputs.ends), NewArray::vector("data", &outputs.data)];
+    let bytes_about = outputs.n_bytes() + 512;
+    if bytes_about <= MAX_INLINE_BYTES {
+        return Ok(PartBody::Inline(artifact::encode(KIND, VERSION, &metadata, &arrays)?));
+    }
+    let path = directory.join(name);
+    let bytes = artifact::encode(KIND, VERSION, &metadata, &arrays)?;
+    std::fs::create_dir_all(directory).map_err(|e| Failure::from_io("create", directory, &e))?;
+    let mut file = files::NewFile::create(&path)?;
+    file.write_all(&bytes).map_err(|e| Failure::from_io("write", &path, &e))?;
+    file.commit()?;
+    Ok(PartBody::File(PartFile { name: name.to_owned(), size_bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) }))
+}
+
+/// An open part.
+#[derive(Debug)]
+struct Part {
+    artifact: Artifact,
+    range: ItemRange,
+}
+
+impl Part {
+    fn open(directory: &Path, part: &CommittedPart) -> Result<Option<Self>, Failure> {
+        let artifact = match &part.body {
+            PartBody::Empty => return Ok(None),
+            PartBody::Inline(bytes) => Artifact::from_bytes(directory, bytes)?,
+            PartBody::File(file) => open_file(directory, file)?,
+        };
+        artifact.expect_kind(KIND, VERSION)?;
+        let part = Self { artifact, range: part.part_items };
+        part.check()?;
+        Ok(Some(part))
+    }
+
+    /// Every item's bytes must lie within the data, in order.
+    fn check(&self) -> Result<(), Failure> {
+        let (ends, data) = self.arrays()?;
+        let is_sound = ends.len() as u64 == self.range.len() && ends.is_sorted() && ends.last().copied().unwrap_or(0) == data.len() as u64;
+        if is_sound {
+            Ok(())
+        } else {
+            Err(Failure::storage(format!("{}: the part's table of items is damaged", self.artifact.path().display())))
+        }
+    }
+
+    fn arrays(&self) -> Result<(&[u64], &[u8]), Failure> {
+        Ok((self.artifact.vector("ends", None)?, self.artifact.vector("data", None)?))
+    }
+
+    fn item(&self, item: u64) -> Result<&[u8], Failure> {
+        let (ends, data) = self.arrays()?;
+        let i = (item - self.range.start) as usize;
+        let begin = if i == 0 { 0 } else { (ends[i - 1] as usize).next_multiple_of(ITEM_ALIGNMENT) };
+        // An empty item at the very end may begin, by alignment, behind the last byte.
+        Ok(data.get(begin..ends[i] as usize).unwrap_or_default())
+    }
+}
+
+/// Opens a part file once all of it is visible here, and checks it against what its writer reported.
+fn open_file(directory: &Path, file: &PartFile) -> Result<Artifact, Failure> {
+    let path = directory.join(&file.name);
+    files::wait_until_visible(&path, Some(file.size_bytes))?;
+    let map = crate::mapping::MappedFile::open(&path)?;
+    if crc32fast::hash(&map) != file.crc32 {
+        return Err(Failure::storage(format!("{}: the part's checksum differs from the one reported for it", path.display())));
+    }
+    Artifact::open(&path)
+}
+
+/// All committed results of a finished stage, mapped.
+#[derive(Debug)]
+pub struct StageParts {
+    manifest: StageManifest,
+    /// Beside each entry of the manifest; `None` where it has no bytes.
+    parts: Vec<Option<Part>>,
+}
+
+impl StageParts {
+    /// Opens every part of `stage`, waiting for those that other nodes wrote to become visible here.
+    pub fn open(job_dir: &JobDir, stage: StageIdx) -> Result<Self, Failure> {
+        let manifest = job_dir.read_manifest(stage)?;
+        let directory = job_dir.parts_path(stage);
+        let parts = manifest.parts.iter().map(|part| Part::open(&directory, part)).collect::<Result<_, _>>()?;
+        Ok(Self { manifest, parts })
+    }
+
+    /// How many items the stage has.
+    #[must_use]
+    pub fn n_items(&self) -> u64 {
+        self.manifest.n_items
+    }
+
+    /// Items that were set aside and have no result.
+    #[must_use]
+    pub fn quarantined(&self) -> &[u64] {
+        &self.manifest.quarantined
+    }
+
+    /// The result of one item; `None` where it was set aside.
+    pub fn item(&self, item: u64) -> Result<Option<&[u8]>, Failure> {
+        let after = self.manifest.parts.partition_point(|part| part.items.end <= item);
+        match self.manifest.parts.get(after) {
+            Some(entry) if entry.items.contains(item) => match &self.parts[after] {
+                Some(part) => part.item(item).map(Some),
+                None => Ok(Some(&[])),
+            },
+            _ => Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_comes_back_whether_inline_or_from_a_file() -> Result<(), Failure> {
+        let dir = tempfile::tempdir().map_err(|e| Failure::storage(e.to_string()))?;
+        let job_dir = JobDir::new(dir.path());
+        for item_len in [0_usize, 1, 13, 20_000] {
+            let range = ItemRange::new(5, 9);
+            let mut outputs = ItemOutputs::default();
+            outputs.push(&vec![5; item_len]);
+            let mut rest = ItemOutputs::default();
+            (6..9_u8).for_each(|i| rest.push(&vec![i; item_len + usize::from(i)]));
+            outputs.append(&rest);
+            let stage = StageIdx(item_len as u32);
+            let body = store(&job_dir.parts_path(stage), "p", range, &outputs)?;
+            assert_eq!(matches!(body, PartBody::File(_)), item_len == 20_000);
+            // Item 5 was committed from elsewhere, as after a speculation.
+            let part = CommittedPart { items: ItemRange::new(6, 9), part_items: range, body };
+            let manifest = StageManifest { n_items: 9, parts: vec![part], quarantined: vec![] };
+            std::fs::create_dir_all(job_dir.path().join("parts")).map_err(|e| Failure::storage(e.to_string()))?;
+            JobDir::write_json(&job_dir.manifest_path(stage), &manifest)?;
+            let parts = StageParts::open(&job_dir, stage)?;
+            assert_eq!(parts.item(5)?, None);
+            for i in 6..9_u8 {
+                assert_eq!(parts.item(u64::from(i))?, Some(&vec![i; item_len + usize::from(i)][..]));
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_changed_byte_is_found() -> Result<(), Failure> {
+        let dir = tempfile::tempdir().map_err(|e| Failure::storage(e.to_string()))?;
+        let mut outputs = ItemOutputs::default();
+        outputs.push(&[7; 30_000]);
+        let PartBody::File(file) = store(dir.path(), "p", ItemRange::one(0), &outputs)? else { return Err(Failure::storage("inline")) };
+        assert!(open_file(dir.path(), &file).is_ok());
+        let path = dir.path().join("p");
+        let mut bytes = std::fs::read(&path).unwrap_or_default();
+        *bytes.last_mut().unwrap_or(&mut 0) ^= 1;
+        std::fs::write(&path, bytes).map_err(|e| Failure::storage(e.to_string()))?;
+        let refused = open_file(dir.path(), &file).map_or_else(|e| e.message, |_| String::new());
+        assert!(refused.contains("checksum"), "{refused}");
+        Ok(())
+    }
+}

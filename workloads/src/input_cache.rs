@@ -1,0 +1,40 @@
+//! Inputs opened once per node: every stage, lease and job of a runner that names the same file shares one map of it.
+
+use paceline_common::artifact::Artifact;
+use paceline_common::failure::Failure;
+use paceline_common::job::InputIdentity;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// Open artifacts by path. An artifact is unmapped when the last stage that uses it is closed.
+#[derive(Debug, Default)]
+pub struct InputCache {
+    artifacts: Mutex<HashMap<PathBuf, (InputIdentity, Weak<Artifact>)>>,
+}
+
+impl InputCache {
+    /// The artifact that `identity` names, opened now or shared; refused where the file is no longer the one submitted.
+    pub fn artifact(&self, identity: &InputIdentity) -> Result<Arc<Artifact>, Failure> {
+        // The lock is held while the file is opened, so that two threads never map it twice.
+        let mut artifacts = self.artifacts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, artifact)) = artifacts.get(&identity.path)
+            && known == identity
+            && let Some(artifact) = artifact.upgrade()
+        {
+            return Ok(artifact);
+        }
+        identity.verify()?;
+        let artifact = Arc::new(Artifact::open(&identity.path)?);
+        artifacts.retain(|_, (_, artifact)| artifact.strong_count() > 0);
+        artifacts.insert(identity.path.clone(), (identity.clone(), Arc::downgrade(&artifact)));
+        Ok(artifact)
+    }
+
+    /// How many bytes of artifacts are mapped now.
+    #[must_use]
+    pub fn mapped_bytes(&self) -> u64 {
+        let artifacts = self.artifacts.lock().unwrap_or_else(PoisonError::into_inner);
+        artifacts.values().filter_map(|(_, artifact)| artifact.upgrade()).map(|artifact| artifact.n_bytes()).sum()
+    }
+}

@@ -1,0 +1,7 @@
+//! Workloads: thin adapters that turn a kernel into stages of items, and the tables and models that they read and write.
+//! This room does the file work around the kernels. It must not know a lease, an agent, a connection or the scheduler.
+
+pub mod input_cache;
+pub mod noop;
+pub mod registry;
+pub mod workload;
