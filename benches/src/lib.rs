@@ -1,1 +1,3 @@
-//! x
+//! What the measurements share: figures in rows, printed as a table or as JSON.
+
+pub mod report;

@@ -281,3 +281,93 @@ pub fn write(path: &Path, kind: &str, version: u32, metadata: &BTreeMap<String, 
     }
     file.commit()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn example() -> Vec<u8> {
+        let metadata = BTreeMap::from([("b".to_owned(), "2".to_owned()), ("a".to_owned(), "1".to_owned())]);
+        let arrays = [
+            NewArray::vector("bytes", &[1_u8, 2, 3]),
+            NewArray::new("table", &[2, 2], &[1.5_f32, -2.0, 0.0, 4.0]),
+            NewArray::vector("wide", &[7_u64]),
+        ];
+        encode("example", 3, &metadata, &arrays).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_in_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.safetensors");
+        std::fs::write(&path, example()).unwrap();
+        let artifact = Artifact::open(&path).unwrap();
+        artifact.expect_kind("example", 3).unwrap();
+        assert_eq!(artifact.entry("a").unwrap(), "1");
+        assert_eq!(artifact.vector::<u8>("bytes", Some(3)).unwrap(), [1, 2, 3]);
+        assert_eq!(artifact.matrix::<f32>("table").unwrap(), (&[1.5, -2.0, 0.0, 4.0][..], 2, 2));
+        assert_eq!(artifact.vector::<u64>("wide", None).unwrap(), [7]);
+        assert_eq!(example(), example(), "equal content must give equal bytes");
+    }
+
+    #[test]
+    fn every_refusal_names_the_file_and_what_is_wrong() {
+        let path = Path::new("models/x.safetensors");
+        let artifact = Artifact::from_bytes(path, &example()).unwrap();
+        let refusals = [
+            (artifact.expect_kind("forest", 3).unwrap_err(), "is example, where forest is needed"),
+            (artifact.expect_kind("example", 4).unwrap_err(), "version 3 of example"),
+            (artifact.vector::<u8>("none", None).unwrap_err(), "has no array none"),
+            (artifact.vector::<f64>("wide", None).unwrap_err(), "is of type U64, where F64 is needed"),
+            (artifact.vector::<u64>("wide", Some(2)).unwrap_err(), "has shape [1], where [2] is needed"),
+            (artifact.matrix::<u64>("wide").unwrap_err(), "where [n_rows, n_columns] is needed"),
+        ];
+        for (refusal, expected) in refusals {
+            assert!(refusal.message.starts_with("models/x.safetensors: ") && refusal.message.contains(expected), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn misaligned_data_is_refused_with_the_remedy() {
+        // A legal header of odd length, as a careless writer makes it.
+        let header = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header);
+        bytes.extend_from_slice(&1.0_f32.to_le_bytes());
+        let artifact = Artifact::from_bytes(Path::new("x"), &bytes).unwrap();
+        assert!(artifact.vector::<f32>("a", None).unwrap_err().message.contains("pad the header"));
+    }
+
+    /// Changes, cuts and lengthens files at many places: each is refused or read, none ends the process.
+    #[test]
+    fn no_bytes_whatever_end_the_reader() {
+        let whole = example();
+        let (mut state, mut n_refused) = (1_u64, 0);
+        let mut next = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for round in 0..50_000 {
+            let mut bytes = whole.clone();
+            match round % 4 {
+                0 => bytes.truncate(next(whole.len())),
+                1 => bytes.extend((0..=next(9)).map(|_| 0)),
+                _ => (0..=next(4)).for_each(|_| bytes[next(whole.len())] = next(256) as u8),
+            }
+            match Artifact::from_bytes(Path::new("x"), &bytes) {
+                Err(_) => n_refused += 1,
+                Ok(artifact) => {
+                    for name in artifact.arrays().keys() {
+                        // Whatever a changed header says, an array lies within the file.
+                        let _ = (artifact.array::<u8>(name), artifact.array::<f32>(name), artifact.array::<u64>(name));
+                    }
+                }
+            }
+        }
+        assert!(n_refused > 25_000, "only {n_refused} of 50,000 were refused");
+        for len in 0..whole.len() {
+            assert!(Artifact::from_bytes(Path::new("x"), &whole[..len]).is_err(), "a file cut to {len} bytes was accepted");
+        }
+    }
+}

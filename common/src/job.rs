@@ -147,3 +147,33 @@ impl JobRecord {
         self.plan.stages.get(stage.0 as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn a_changed_input_is_refused_with_both_facts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        std::fs::write(&path, b"12345").unwrap();
+        let identity = InputIdentity::of(&path).unwrap();
+        identity.verify().unwrap();
+        std::fs::write(&path, b"1234567").unwrap();
+        assert!(identity.verify().unwrap_err().message.contains("had 5 bytes when the job was submitted and has 7 now"));
+        std::fs::write(&path, b"12x45").unwrap();
+        assert!(identity.verify().unwrap_err().message.contains("first bytes differ"));
+        std::fs::remove_file(&path).unwrap();
+        assert!(identity.verify().unwrap_err().message.contains("model: cannot read"));
+    }
+
+    #[test]
+    fn two_jobs_never_share_a_staging_path() {
+        let output = OutputPlan { path: "/data/out.csv".into(), force: false };
+        let (one, two) = (output.staging_path(Path::new("/c/jobs/1")), output.staging_path(Path::new("/c/jobs/2")));
+        assert_ne!(one, two);
+        assert_eq!(one.parent(), output.path.parent());
+        assert_eq!(one, output.staging_path(Path::new("/c/jobs/1")));
+    }
+}

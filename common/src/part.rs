@@ -152,6 +152,12 @@ impl StageParts {
     pub fn open(job_dir: &JobDir, stage: StageIdx) -> Result<Self, Failure> {
         let manifest = job_dir.read_manifest(stage)?;
         let directory = job_dir.parts_path(stage);
+        if manifest.parts.iter().any(|part| part.items.intersect(part.part_items) != part.items) {
+            return Err(Failure::storage(format!(
+                "{}: is damaged: it takes items from a part that does not hold them",
+                job_dir.manifest_path(stage).display()
+            )));
+        }
         let parts = manifest.parts.iter().map(|part| Part::open(&directory, part)).collect::<Result<_, _>>()?;
         Ok(Self { manifest, parts })
     }

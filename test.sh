@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Installs what the tests need on Debian 12 with Rust, then runs everything that must be green. Nothing outside this checkout is changed
+# but by the package manager; Python packages go to target/test-python, cargo-deny to target/tools.
+set -euo pipefail
+cd "$(dirname "$0")"
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+
+step() { printf '\n== %s\n' "$*"; }
+
+install_packages() {
+    local missing=()
+    command -v cc >/dev/null || missing+=(build-essential)
+    python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-venv)
+    [ ${#missing[@]} -eq 0 ] && return
+    local sudo=""
+    [ "$(id -u)" -eq 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}
+
+install_python() {
+    local venv=$PWD/target/test-python
+    if ! cmp -s tests/parity/requirements.txt "$venv/installed.txt"; then
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+        "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/parity/requirements.txt
+        cp tests/parity/requirements.txt "$venv/installed.txt"
+    fi
+    export PACELINE_TEST_PYTHON=$venv/bin/python
+}
+
+# The check of licences and sources needs cargo-deny; built without optimisation, which takes a minute instead of five.
+install_cargo_deny() {
+    [ -x target/tools/bin/cargo-deny ] || cargo install cargo-deny --version 0.20.2 --locked --debug --quiet --root target/tools
+}
+
+step "packages that the tests need"
+install_packages
+mkdir -p target
+install_python
+install_cargo_deny
+
+step "format, lints, documentation, licences"
+cargo fmt --all -- --check
+cargo clippy --workspace --all-targets --locked -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+target/tools/bin/cargo-deny --log-level error check licenses bans sources
+
+step "tests"
+cargo build --release --workspace --locked
+cargo test --release --workspace --locked
