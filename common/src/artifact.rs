@@ -77,6 +77,11 @@ impl Artifact {
         Self::check(path, Content::Mapped(MappedFile::open(path)?))
     }
 
+    /// As [`Self::open`] for a copy of the file at `original`, which is what refusals name.
+    pub fn open_copy(copy: &Path, original: &Path) -> Result<Self, Failure> {
+        Self::check(original, Content::Mapped(MappedFile::open(copy)?))
+    }
+
     /// Checks an artifact that came in a message; `path` is what its refusals call it.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
         let mut words = vec![0_u64; bytes.len().div_ceil(8)];
@@ -203,14 +208,25 @@ pub struct NewArray<'a> {
     name: String,
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: &'a [u8],
+    /// Written one after the other.
+    chunks: Vec<&'a [u8]>,
 }
 
 impl<'a> NewArray<'a> {
     /// An array of `shape`, whose product must be the number of elements.
     pub fn new<T: Element>(name: impl Into<String>, shape: &[usize], elements: &'a [T]) -> Self {
-        debug_assert_eq!(shape.iter().product::<usize>(), elements.len());
-        Self { name: name.into(), dtype: T::DTYPE, shape: shape.to_vec(), bytes: bytemuck::cast_slice(elements) }
+        Self::concatenated(name, shape, &[elements])
+    }
+
+    /// An array of `shape` whose elements stand in several places, such as maps of parts: they are written from there.
+    pub fn concatenated<T: Element>(name: impl Into<String>, shape: &[usize], chunks: &[&'a [T]]) -> Self {
+        debug_assert_eq!(shape.iter().product::<usize>(), chunks.iter().map(|chunk| chunk.len()).sum::<usize>());
+        let chunks = chunks.iter().map(|chunk| bytemuck::cast_slice(chunk)).collect();
+        Self { name: name.into(), dtype: T::DTYPE, shape: shape.to_vec(), chunks }
+    }
+
+    fn n_bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.len()).sum()
     }
 
     /// A one-dimensional array.
@@ -241,9 +257,9 @@ fn encode_header(
     header.insert("__metadata__".to_owned(), serde_json::to_value(entries)?);
     let mut at = 0;
     for array in arrays {
-        let entry = HeaderEntry { dtype: array.dtype, shape: &array.shape, data_offsets: [at, at + array.bytes.len()] };
+        let entry = HeaderEntry { dtype: array.dtype, shape: &array.shape, data_offsets: [at, at + array.n_bytes()] };
         header.insert(array.name.clone(), serde_json::to_value(entry)?);
-        at += array.bytes.len();
+        at += array.n_bytes();
     }
     let mut json = serde_json::to_vec(&header)?;
     while json.len() % 8 != 0 {
@@ -265,7 +281,7 @@ fn in_aligned_order<'a>(arrays: &[NewArray<'a>]) -> Vec<NewArray<'a>> {
 pub fn encode(kind: &str, version: u32, metadata: &BTreeMap<String, String>, arrays: &[NewArray<'_>]) -> Result<Vec<u8>, Failure> {
     let arrays = in_aligned_order(arrays);
     let mut out = encode_header(kind, version, metadata, &arrays).map_err(|e| Failure::storage(e.to_string()))?;
-    arrays.iter().for_each(|array| out.extend_from_slice(array.bytes));
+    arrays.iter().flat_map(|array| &array.chunks).for_each(|chunk| out.extend_from_slice(chunk));
     Ok(out)
 }
 
@@ -276,8 +292,8 @@ pub fn write(path: &Path, kind: &str, version: u32, metadata: &BTreeMap<String, 
     let header = encode_header(kind, version, metadata, &arrays).map_err(|e| Failure::storage(e.to_string()))?;
     let mut file = NewFile::create(path)?;
     file.write_all(&header).map_err(fail)?;
-    for array in &arrays {
-        file.write_all(array.bytes).map_err(fail)?;
+    for chunk in arrays.iter().flat_map(|array| &array.chunks) {
+        file.write_all(chunk).map_err(fail)?;
     }
     file.commit()
 }

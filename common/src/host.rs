@@ -8,9 +8,10 @@ mod memory;
 pub use cores::CoreCount;
 pub use memory::MemoryLimit;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+#[cfg(test)]
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// What can be asked of a node. The real one is [`ThisNode`].
 pub trait Node {
@@ -41,17 +42,16 @@ impl Node for ThisNode {
     }
 }
 
-/// A node made of given facts, for tests and for replaying what a user's node reported.
+/// A node made of given facts.
+#[cfg(test)]
 #[derive(Clone, Debug, Default)]
-pub struct RecordedNode {
-    /// Environment variables.
-    pub env: BTreeMap<String, String>,
-    /// Files by path.
-    pub files: BTreeMap<PathBuf, String>,
-    /// Bits set in the affinity mask.
-    pub n_in_affinity_mask: Option<u32>,
+struct RecordedNode {
+    env: BTreeMap<String, String>,
+    files: BTreeMap<PathBuf, String>,
+    n_in_affinity_mask: Option<u32>,
 }
 
+#[cfg(test)]
 impl Node for RecordedNode {
     fn env(&self, name: &str) -> Option<String> {
         self.env.get(name).cloned()

@@ -39,7 +39,7 @@ impl JobDir {
         self.path.join("summary.json")
     }
 
-    /// The log files, one for each agent.
+    /// The log lines of all agents, in order of arrival.
     #[must_use]
     pub fn logs_path(&self) -> PathBuf {
         self.path.join("logs")

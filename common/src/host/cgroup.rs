@@ -24,7 +24,7 @@ pub(super) enum Version {
 struct Mount {
     version: Version,
     /// The group that shows at the mount point; not `/` in many containers.
-    root: String,
+    root: PathBuf,
     point: PathBuf,
     /// Version 1: the controllers.
     options: String,
@@ -51,8 +51,7 @@ fn group_path(line: &str, controller: &str, mounts: &[Mount]) -> Option<GroupPat
     };
     let mount = mounts.iter().find(has_controller)?;
     // A path outside of the mount's root belongs to a group that cannot be seen from here: the visible root is the nearest one.
-    let relative = if mount.root == "/" { path } else { path.strip_prefix(mount.root.as_str()).unwrap_or("") };
-    let own = mount.point.join(relative.trim_start_matches('/'));
+    let own = mount.point.join(Path::new(path).strip_prefix(&mount.root).unwrap_or(Path::new("")));
     let directories = own.ancestors().take_while(|dir| dir.starts_with(&mount.point)).map(Path::to_owned).collect();
     Some(GroupPath { version, directories })
 }
@@ -69,7 +68,7 @@ fn parse_mount(line: &str) -> Option<Mount> {
         _ => return None,
     };
     let options = right.nth(1).unwrap_or_default().to_owned();
-    Some(Mount { version, root: root.to_owned(), point: PathBuf::from(point), options })
+    Some(Mount { version, root: PathBuf::from(root), point: PathBuf::from(point), options })
 }
 
 /// The CPU quota in cores, the least along the path; fractions are kept.

@@ -37,8 +37,8 @@ impl CoreCount {
         ];
         let binding = limits.into_iter().filter_map(|(limit, reason)| limit.map(|n| (n.max(1), reason))).min_by_key(|(n, _)| *n);
         match binding {
-            // A limit that takes nothing away decides nothing, unless the user set it.
-            Some((n_cores, reason)) if n_cores < n_on_node || (n_cores == n_on_node && reason != "affinity mask") => {
+            // The mask of a process that nobody has bound names every core: that decides nothing.
+            Some((n_cores, reason)) if n_cores < n_on_node || n_cores == n_on_node && reason != "affinity mask" => {
                 Self { n_cores, n_on_node, reason: reason.to_owned() }
             }
             _ => Self { n_cores: n_on_node, n_on_node, reason: "all cores of the node".to_owned() },

@@ -24,7 +24,8 @@ impl MemoryLimit {
             (cgroup::memory_limit(node), "cgroup memory limit"),
             (physical(node), "memory of the node"),
         ];
-        let (bytes, reason) = limits.into_iter().filter_map(|(limit, reason)| limit.map(|bytes| (bytes, reason))).min_by_key(|(bytes, _)| *bytes)?;
+        let (bytes, reason) =
+            limits.into_iter().filter_map(|(limit, reason)| limit.map(|bytes| (bytes, reason))).min_by_key(|(bytes, _)| *bytes)?;
         Some(Self { bytes, reason: reason.to_owned() })
     }
 }
