@@ -9,6 +9,20 @@ use paceline_common::range::ItemRange;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub u64);
 
+impl Time {
+    /// Nanoseconds from `earlier` to here; 0 where it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// This much later.
+    #[must_use]
+    pub fn plus(self, ns: u64) -> Self {
+        Self(self.0.saturating_add(ns))
+    }
+}
+
 /// What a job asks of the scheduler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobTerms {
@@ -56,7 +70,8 @@ pub enum Event {
         /// Its items.
         n_items: u64,
     },
-    /// From the journal, before any agent joins: these items were committed in an earlier life.
+    /// From the journal, before the stage's `StageSized` (or after it, while no agent has joined): these items were committed in an
+    /// earlier life.
     Restored {
         /// Which job.
         job: JobId,
@@ -65,7 +80,7 @@ pub enum Event {
         /// Which items.
         items: ItemRange,
     },
-    /// From the journal, before any agent joins: this item was set aside in an earlier life.
+    /// From the journal, at the same time: this item was set aside in an earlier life.
     RestoredQuarantine {
         /// Which job.
         job: JobId,
