@@ -1,6 +1,8 @@
 //! The list of workloads: from a name and settings as submitted to a checked workload.
 
+use crate::forest::{PredictSettings, TrainSettings};
 use crate::noop::NoopSettings;
+use crate::recommend::RecommendSettings;
 use crate::workload::Workload;
 use paceline_common::failure::Refusal;
 use paceline_common::job::JobRequest;
@@ -21,6 +23,9 @@ pub trait Settings: serde::Serialize + DeserializeOwned {
 /// The workload that a request names, with its settings checked.
 pub fn workload_of(request: &JobRequest) -> Result<Box<dyn Workload>, Refusal> {
     match request.workload.as_str() {
+        TrainSettings::WORKLOAD => checked::<TrainSettings>(request),
+        PredictSettings::WORKLOAD => checked::<PredictSettings>(request),
+        RecommendSettings::WORKLOAD => checked::<RecommendSettings>(request),
         NoopSettings::WORKLOAD => checked::<NoopSettings>(request),
         other => Err(Refusal::bad_input(format!("{other}: is not a workload of this version; see `paceline help submit`"))),
     }

@@ -1,0 +1,109 @@
+//! The first stage of training: every item reads one column, checks it, and yields it in the form in which the later stages use
+//! it in place. It must not know trees.
+
+use super::layout::{ColumnLayout, ColumnRole, FeatureColumn};
+use super::model::{FeatureSpec, FeatureType};
+use super::packed::{self, Packed};
+use super::settings::{TaskChoice, TrainSettings};
+use super::target::{self, ClassLabels, Target};
+use crate::table::{Column, TableSource, TextColumn};
+use crate::workload::{ItemFailure, StageTask};
+use paceline_common::artifact::NewArray;
+use paceline_common::failure::Failure;
+use paceline_common::part::ItemOutputs;
+use paceline_common::range::ItemRange;
+use paceline_kernels::forest::{BinCodes, Codes, NumericBins, encode_levels};
+use serde::{Deserialize, Serialize};
+
+/// What an item of this stage holds, beside its arrays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ColumnFacts {
+    /// Arrays: `codes`, and `thresholds` where the feature is numeric.
+    Feature { spec: FeatureSpec, code_width_bytes: usize },
+    /// Array: `classes`, u32.
+    Classes { labels: ClassLabels },
+    /// Array: `values`, f64.
+    Values,
+    /// Array: `weights`, f64.
+    Weights,
+}
+
+/// The stage, opened: the tables are parsed once for all columns.
+pub(super) struct ColumnsTask {
+    pub(super) source: TableSource,
+    pub(super) layout: ColumnLayout,
+    pub(super) task: Option<TaskChoice>,
+    pub(super) max_bins: usize,
+}
+
+impl ColumnsTask {
+    pub(super) fn open(settings: &TrainSettings) -> Result<Self, Failure> {
+        let source = TableSource::open(&settings.data)?;
+        let layout = ColumnLayout::of(settings, &source)?;
+        Ok(Self { source, layout, task: settings.task, max_bins: settings.max_bins as usize })
+    }
+
+    fn pack_item(&self, item: u64) -> Result<Vec<u8>, Failure> {
+        match self.layout.role(item) {
+            Some(ColumnRole::Target(name)) => pack_target(&target::target_of(name, &*self.source.read_column(name)?, self.task)?),
+            Some(ColumnRole::Weight(name)) => {
+                let weights = target::weights_of(name, &*self.source.read_column(name)?)?;
+                packed::pack(&ColumnFacts::Weights, &[NewArray::vector("weights", &weights)])
+            }
+            Some(ColumnRole::Feature(feature)) => pack_feature(feature, &*self.read_feature(feature)?, self.max_bins),
+            None => Err(Failure::bad_input(format!("there is no column {item} to read"))),
+        }
+    }
+
+    fn read_feature(&self, feature: &FeatureColumn) -> Result<std::sync::Arc<Column>, Failure> {
+        if feature.is_forced_categorical { self.source.read_column_as_text(&feature.name) } else { self.source.read_column(&feature.name) }
+    }
+}
+
+impl StageTask for ColumnsTask {
+    fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
+        for item in block.start..block.end {
+            outputs.push(&self.pack_item(item).map_err(|failure| ItemFailure { item, failure })?);
+        }
+        Ok(())
+    }
+}
+
+fn pack_target(target: &Target) -> Result<Vec<u8>, Failure> {
+    match target {
+        Target::Classes { labels, codes } => {
+            packed::pack(&ColumnFacts::Classes { labels: labels.clone() }, &[NewArray::vector("classes", codes)])
+        }
+        Target::Values(values) => packed::pack(&ColumnFacts::Values, &[NewArray::vector("values", values)]),
+    }
+}
+
+fn pack_feature(feature: &FeatureColumn, column: &Column, max_bins: usize) -> Result<Vec<u8>, Failure> {
+    let refuse = |e: paceline_kernels::forest::ForestError| Failure::bad_input(format!("{}: {e}", feature.name));
+    match column {
+        Column::Numeric(numeric) => {
+            let bins = NumericBins::fit(&numeric.values, max_bins).map_err(refuse)?;
+            let spec = FeatureSpec { name: feature.name.clone(), feature_type: FeatureType::of(numeric.kind), levels: vec![] };
+            pack_codes(spec, &bins.encode(&numeric.values), bins.thresholds())
+        }
+        Column::Text(TextColumn { codes, levels }) => {
+            let codes = encode_levels(codes, levels.len()).map_err(refuse)?;
+            let spec = FeatureSpec { name: feature.name.clone(), feature_type: FeatureType::Categorical, levels: levels.clone() };
+            pack_codes(spec, &codes, &[])
+        }
+    }
+}
+
+fn pack_codes(spec: FeatureSpec, codes: &BinCodes, thresholds: &[f64]) -> Result<Vec<u8>, Failure> {
+    let (codes, code_width_bytes) = match codes {
+        BinCodes::U8(codes) => (NewArray::vector("codes", codes), 1),
+        BinCodes::U16(codes) => (NewArray::vector("codes", codes), 2),
+    };
+    packed::pack(&ColumnFacts::Feature { spec, code_width_bytes }, &[codes, NewArray::vector("thresholds", thresholds)])
+}
+
+/// The bin codes of a packed feature, in place.
+pub(super) fn codes_of<'a>(packed: &Packed<'a>, code_width_bytes: usize) -> Result<Codes<'a>, Failure> {
+    if code_width_bytes == 1 { packed.array("codes").map(Codes::U8) } else { packed.array("codes").map(Codes::U16) }
+}

@@ -1,0 +1,76 @@
+//! Which column of the tables plays which part in training, and which item of the first stage it is.
+//! It knows names, not values.
+
+use super::settings::TrainSettings;
+use crate::table::TableSource;
+use paceline_common::failure::Failure;
+use std::collections::BTreeSet;
+
+/// The columns that a forest is trained on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ColumnLayout {
+    pub(super) target: String,
+    pub(super) weight: Option<String>,
+    /// In the order of the tables.
+    pub(super) features: Vec<FeatureColumn>,
+}
+
+/// A column that is learnt from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FeatureColumn {
+    pub(super) name: String,
+    /// Whether the settings make it a category whatever its type.
+    pub(super) is_forced_categorical: bool,
+}
+
+/// What one item of the first stage reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ColumnRole<'a> {
+    Target(&'a str),
+    Weight(&'a str),
+    Feature(&'a FeatureColumn),
+}
+
+impl ColumnLayout {
+    /// Shares out the columns of `source`; refuses names that it does not have.
+    pub(super) fn of(settings: &TrainSettings, source: &TableSource) -> Result<Self, Failure> {
+        let named = [&settings.target].into_iter().chain(&settings.sample_weight).chain(&settings.categorical).chain(&settings.exclude);
+        for name in named {
+            source.column_idx(name)?;
+        }
+        let categorical: BTreeSet<&String> = settings.categorical.iter().collect();
+        let not_learnt: BTreeSet<&String> = settings.exclude.iter().chain(&settings.sample_weight).chain([&settings.target]).collect();
+        let features: Vec<FeatureColumn> = source
+            .schema()
+            .fields
+            .iter()
+            .filter(|field| !not_learnt.contains(&field.name))
+            .map(|field| FeatureColumn { name: field.name.clone(), is_forced_categorical: categorical.contains(&field.name) })
+            .collect();
+        if features.is_empty() {
+            return Err(Failure::bad_input(format!(
+                "{}: the data has no other column to learn from; name a table with features, or exclude fewer columns",
+                settings.target
+            )));
+        }
+        Ok(Self { target: settings.target.clone(), weight: settings.sample_weight.clone(), features })
+    }
+
+    /// How many items the first stage has.
+    pub(super) fn n_items(&self) -> u64 {
+        self.first_feature_item() + self.features.len() as u64
+    }
+
+    /// The target comes first, and then the weights, so that what is wrong with them is found before the features are binned.
+    pub(super) fn role(&self, item: u64) -> Option<ColumnRole<'_>> {
+        match (item, &self.weight) {
+            (0, _) => Some(ColumnRole::Target(&self.target)),
+            (1, Some(weight)) => Some(ColumnRole::Weight(weight)),
+            _ => self.features.get((item - self.first_feature_item()) as usize).map(ColumnRole::Feature),
+        }
+    }
+
+    fn first_feature_item(&self) -> u64 {
+        1 + u64::from(self.weight.is_some())
+    }
+}

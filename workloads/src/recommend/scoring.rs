@@ -1,0 +1,87 @@
+//! The stage that scores: item i is the list of the i-th user recommended to. All threads of a node share one map of the model and
+//! one of the seen items; each has working memory of its own.
+
+use super::checking::CheckedInput;
+use super::model::ModelFile;
+use super::seeing::seen_items_of;
+use crate::workload::{ItemFailure, StageTask};
+use paceline_common::failure::Failure;
+use paceline_common::part::{ItemOutputs, StageParts};
+use paceline_common::range::ItemRange;
+use paceline_kernels::recommend::{InstructionSet, NonFiniteScore, ScoredItem, Scorer, Scratch, SeenItems};
+use std::sync::{Mutex, PoisonError};
+
+/// Most users of a block: as many as the kernel scores in one pass over the catalogue.
+const MAX_BLOCK_LEN: u64 = 512;
+/// Fewest users of a block: below, reading the catalogue costs more than scoring it.
+const MIN_BLOCK_LEN: u64 = 32;
+/// Multiplications of a block, so that it lasts some tenths of a second at most: a lease can only be shortened between blocks.
+const MULTIPLICATIONS_PER_BLOCK: u64 = 10_000_000_000;
+
+/// The stage, opened.
+pub(super) struct ScoreTask {
+    model: ModelFile,
+    checked: StageParts,
+    /// The rows of the table of seen items, where there is one; they hold those of the model too.
+    seen: Option<StageParts>,
+    top_n: usize,
+    block_len: u64,
+    /// Working memory that no thread uses now: never more than there are threads.
+    scratches: Mutex<Vec<Scratch>>,
+}
+
+impl ScoreTask {
+    pub(super) fn new(model: ModelFile, checked: StageParts, seen: Option<StageParts>, top_n: usize) -> Result<Self, Failure> {
+        let factors = model.factors()?;
+        let multiplications_per_user = factors.item_factors().len() as u64;
+        let block_len = (MULTIPLICATIONS_PER_BLOCK / multiplications_per_user.max(1)).clamp(MIN_BLOCK_LEN, MAX_BLOCK_LEN);
+        Ok(Self { model, checked, seen, top_n, block_len, scratches: Mutex::default() })
+    }
+
+    fn score(&self, block: ItemRange, scratch: &mut Scratch, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
+        let of_block = |failure| ItemFailure { item: block.start, failure };
+        let checked = CheckedInput::of(&self.checked).map_err(of_block)?;
+        let factors = self.model.factors().map_err(of_block)?;
+        let seen = self.seen_items().map_err(of_block)?;
+        let users: Vec<u32> = (block.start..block.end).map(|position| checked.user(position)).collect();
+        let scorer = Scorer::new(factors, checked.item_bounds, seen, self.top_n, InstructionSet::fastest());
+        scorer
+            .recommend(&users, scratch, |list| outputs.push_with(|bytes| encode_list(list, bytes)))
+            .map_err(|e| self.refuse_user(block, &e))
+    }
+
+    fn seen_items(&self) -> Result<SeenItems<'_>, Failure> {
+        self.seen.as_ref().map_or_else(|| self.model.seen(), seen_items_of)
+    }
+
+    fn refuse_user(&self, block: ItemRange, error: &NonFiniteScore) -> ItemFailure {
+        let message = format!("{error}: their factors multiply beyond the range of float32; scale the model down");
+        ItemFailure { item: block.start + error.position as u64, failure: Failure::item(message) }
+    }
+}
+
+impl StageTask for ScoreTask {
+    fn block_len(&self) -> u64 {
+        self.block_len
+    }
+
+    fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
+        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scratch = lock().pop().unwrap_or_default();
+        let result = self.score(block, &mut scratch, outputs);
+        lock().push(scratch);
+        result
+    }
+}
+
+/// A list as bytes: all items, then all scores.
+fn encode_list(list: &[ScoredItem], bytes: &mut Vec<u8>) {
+    list.iter().for_each(|line| bytes.extend_from_slice(&line.item.to_ne_bytes()));
+    list.iter().for_each(|line| bytes.extend_from_slice(&line.score.to_ne_bytes()));
+}
+
+/// The items and scores of a list, in place.
+pub(super) fn decode_list(bytes: &[u8]) -> Option<(&[u32], &[f32])> {
+    let (items, scores) = bytes.split_at(bytes.len() / 2);
+    Some((bytemuck::try_cast_slice(items).ok()?, bytemuck::try_cast_slice(scores).ok()?))
+}
