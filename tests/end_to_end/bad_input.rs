@@ -238,7 +238,7 @@ fn a_full_disk_pauses_the_job_and_room_lets_it_go_on() {
         return;
     };
     let ballast = disk.join("ballast");
-    std::fs::write(&ballast, vec![1_u8; 1 << 20]).unwrap_err();
+    std::fs::write(&ballast, vec![1_u8; 2 << 20]).expect_err("the disk is smaller than this");
     bench.cluster.start_coordinator();
     bench.cluster.start_agent(1);
     let table = bench.input("t.csv", TABLE);

@@ -2,9 +2,11 @@
 //! must be, to the byte, what one core makes undisturbed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use paceline_common::artifact::{self, Artifact, NewArray};
 use paceline_tests::binary::checkout;
 use paceline_tests::cluster::{Cluster, hash_of, wait_for};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The committed items of the named stage; 0 before it begins, `None` once it has ended.
 fn committed_in(cluster: &Cluster, stage: &str) -> Option<u64> {
@@ -12,8 +14,9 @@ fn committed_in(cluster: &Cluster, stage: &str) -> Option<u64> {
     let job = &detail["job"];
     assert!(job["state"] == "running" || job["state"] == "succeeded", "{job}");
     let stages = detail["stages"].as_array().unwrap();
-    let n_committed = stages.iter().find(|s| s["name"] == stage)?["n_committed"].as_u64();
-    if job["stage"] == stage || stages.iter().all(|s| s["name"] != stage) { n_committed } else { None }
+    let Some(found) = stages.iter().find(|s| s["name"] == stage) else { return Some(0) };
+    let n_committed = found["n_committed"].as_u64().unwrap();
+    (found["n_items"].as_u64() != Some(n_committed)).then_some(n_committed)
 }
 
 /// Submits a job, kills one of two agents in the middle of `stage`, then kills and restarts the coordinator, and brings a new agent.
@@ -48,6 +51,71 @@ fn undisturbed(cluster: &Cluster, job: &[&str]) {
     cluster.succeed(&[&["run", "--cores", "1"], job].concat());
 }
 
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
+fn data(name: &str) -> String {
+    checkout().join("data").join(name).to_str().unwrap().to_owned()
+}
+
+/// Both runs of `job`, which gets its output's path last; gives both paths.
+fn both(job: &[&str], out: &str, stage: &str, n_items: u64) -> (Cluster, PathBuf, PathBuf) {
+    let calm = Cluster::new();
+    let (quiet, rough) = (calm.scratch().join(out), calm.scratch().join(format!("disturbed-{out}")));
+    undisturbed(&calm, &[job, &[quiet.to_str().unwrap()]].concat());
+    drop(run_disturbed(&[job, &[rough.to_str().unwrap()]].concat(), stage, n_items));
+    (calm, quiet, rough)
+}
+
+#[test]
+fn a_forest_on_336_776_flights() {
+    let flights = data("flights.parquet");
+    let job = ["forest", "train", "--data", &flights, "--target", "outcome", "--trees", "24", "--min-samples-leaf", "5", "--oob", "--out"];
+    let (_kept, quiet, rough) = both(&job, "flights.forest", "trees", 24);
+    assert_eq!(hash_of(&quiet), hash_of(&rough), "the disturbed forest differs from that of one core");
+}
+
+/// How often the real users and items are repeated, so that scoring them takes long enough to be disturbed.
+const N_USER_COPIES: usize = 8;
+const N_ITEM_COPIES: usize = 24;
+
+/// The rows of a matrix over and over, and their names with the number of the copy behind them (the first copy keeps its own).
+fn repeated(model: &Artifact, rows: &str, names: &str, n_copies: usize) -> (Vec<f32>, Vec<u8>, usize) {
+    let factors = model.matrix::<f32>(rows).unwrap().0.repeat(n_copies);
+    let (bytes, n_names, width) = model.matrix::<u8>(names).unwrap();
+    let mut copies = Vec::with_capacity(n_copies * n_names * (width + 3));
+    for copy in 0..n_copies {
+        for name in bytes.chunks_exact(width) {
+            let end = name.iter().position(|&b| b == 0).unwrap_or(width);
+            let begin = copies.len();
+            copies.extend_from_slice(&name[..end]);
+            if copy > 0 {
+                copies.extend_from_slice(format!("~{copy}").as_bytes());
+            }
+            copies.resize(begin + width + 3, 0);
+        }
+    }
+    (factors, copies, n_names * n_copies)
+}
+
+fn write_repeated_model(path: &Path) {
+    let model = Artifact::open(Path::new(&data("debian.safetensors"))).unwrap();
+    let n_factors = model.matrix::<f32>("user_factors").unwrap().2;
+    let (users, user_ids, n_users) = repeated(&model, "user_factors", "user_ids", N_USER_COPIES);
+    let (items, item_ids, n_items) = repeated(&model, "item_factors", "item_ids", N_ITEM_COPIES);
+    let arrays = [
+        NewArray::new("user_factors", &[n_users, n_factors], &users),
+        NewArray::new("item_factors", &[n_items, n_factors], &items),
+        NewArray::new("user_ids", &[n_users, user_ids.len() / n_users], &user_ids),
+        NewArray::new("item_ids", &[n_items, item_ids.len() / n_items], &item_ids),
+    ];
+    artifact::write(path, "factors", 1, &BTreeMap::new(), &arrays).unwrap();
+}
+
+#[test]
+fn recommendations_for_debian_packages() {
+    let inputs = tempfile::tempdir().unwrap();
+    let model = inputs.path().join("debian-repeated.safetensors");
+    write_repeated_model(&model);
+    let seen = data("debian-needs.parquet");
+    let job = ["recommend", "--model", model.to_str().unwrap(), "--seen", &seen, "--top", "20", "--out"];
+    let (_kept, quiet, rough) = both(&job, "top.parquet", "score", 50_000);
+    assert_eq!(hash_of(&quiet), hash_of(&rough), "the disturbed recommendations differ from those of one core");
 }

@@ -2,3 +2,5 @@
 
 pub mod binary;
 pub mod cluster;
+#[path = "../simulation/mod.rs"]
+pub mod simulation;

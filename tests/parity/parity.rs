@@ -1,0 +1,30 @@
+//! Results beside those of outside libraries, computed by Python scripts that use the binary as anyone would. The Python to use is
+//! named by `PACELINE_TEST_PYTHON`; what it must have installed stands in `requirements.txt` beside this file.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use paceline_tests::binary::{checkout, paceline};
+use std::path::Path;
+use std::process::Command;
+
+/// Runs `tests/parity/SCRIPT ARGS`, which says by its exit code whether all of its comparisons held.
+fn check(script: &str, args: &[&Path]) {
+    let python = std::env::var_os("PACELINE_TEST_PYTHON")
+        .expect("PACELINE_TEST_PYTHON: is not set; name a Python that has the packages of tests/parity/requirements.txt");
+    let script = checkout().join("tests/parity").join(script);
+    let output = Command::new(python).arg(&script).args(args).output().expect("the Python of PACELINE_TEST_PYTHON starts");
+    let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {}\n{printed}{errors}", script.display(), output.status);
+}
+
+#[test]
+fn forests_are_as_accurate_as_those_of_scikit_learn() {
+    let scratch = tempfile::tempdir().unwrap();
+    let flights = checkout().join("data/flights.parquet");
+    check("forest.py", &[&paceline(), &flights, scratch.path()]);
+}
+
+#[test]
+fn recommendations_equal_numpy() {
+    let scratch = tempfile::tempdir().unwrap();
+    check("recommend.py", &[&paceline(), scratch.path()]);
+}
