@@ -25,7 +25,8 @@ fn factors(n_rows: usize) -> Vec<f32> {
 
 fn write_model(path: &Path) {
     let (users, items) = (factors(N_USERS), factors(N_ITEMS));
-    let arrays = [NewArray::new("user_factors", &[N_USERS, N_FACTORS], &users), NewArray::new("item_factors", &[N_ITEMS, N_FACTORS], &items)];
+    let arrays =
+        [NewArray::new("user_factors", &[N_USERS, N_FACTORS], &users), NewArray::new("item_factors", &[N_ITEMS, N_FACTORS], &items)];
     artifact::write(path, "factors", 1, &BTreeMap::new(), &arrays).unwrap();
 }
 

@@ -24,7 +24,8 @@ impl Report {
     #[expect(clippy::print_stdout, reason = "the figures are what it is for")]
     pub fn print(&self, as_json: bool) {
         if as_json {
-            let rows: Vec<_> = self.rows.iter().map(|(what, value, unit)| serde_json::json!({"what": what, "value": value, "unit": unit})).collect();
+            let rows: Vec<_> =
+                self.rows.iter().map(|(what, value, unit)| serde_json::json!({"what": what, "value": value, "unit": unit})).collect();
             println!("{}", serde_json::Value::from(rows));
             return;
         }
