@@ -16,6 +16,7 @@ fn hash(trees: &[Tree]) -> u64 {
         tree.nodes.hash(&mut hasher);
         tree.level_words.hash(&mut hasher);
         tree.leaf_shares.iter().for_each(|share| share.to_bits().hash(&mut hasher));
+        tree.leaf_means.iter().for_each(|mean| mean.to_bits().hash(&mut hasher));
         tree.feature_gains.iter().for_each(|gain| gain.to_bits().hash(&mut hasher));
     }
     hasher.finish()

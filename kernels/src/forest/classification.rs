@@ -2,11 +2,14 @@
 //! features or trees.
 
 use super::criterion::{LeafValue, Measure, Sides};
+use super::lanes::{ClassLanes, LaneClass, LaneWeight};
 use super::level_order::principal_component_keys;
 use std::marker::PhantomData;
 
 /// What a class weight adds to the impurity's sum.
 pub(super) trait ClassTerm: Copy + Send + Sync + Default {
+    /// Whether the lanes, which sum squares, score by it.
+    const IS_SQUARE: bool;
     /// How much the sum of terms grows when a class goes from `before` to `before + added`.
     fn growth(before: f64, added: f64) -> f64;
     /// The score of one side from its sum of terms and its weight.
@@ -18,6 +21,8 @@ pub(super) trait ClassTerm: Copy + Send + Sync + Default {
 pub(super) struct Gini;
 
 impl ClassTerm for Gini {
+    const IS_SQUARE: bool = true;
+
     fn growth(before: f64, added: f64) -> f64 {
         added * (2.0 * before + added)
     }
@@ -31,6 +36,8 @@ impl ClassTerm for Gini {
 pub(super) struct Entropy;
 
 impl ClassTerm for Entropy {
+    const IS_SQUARE: bool = false;
+
     fn growth(before: f64, added: f64) -> f64 {
         x_ln_x(before + added) - x_ln_x(before)
     }
@@ -67,6 +74,7 @@ impl<T: ClassTerm> Measure for ClassCounts<'_, T> {
     type Item = CountedClass;
     type Cell = u32;
     type Sides = CountSides<T>;
+    type Lanes = ClassLanes<LaneClass>;
 
     fn item(&self, row: usize, draws: u8) -> CountedClass {
         CountedClass(self.classes[row] << 8 | u32::from(draws))
@@ -96,12 +104,26 @@ impl<T: ClassTerm> Measure for ClassCounts<'_, T> {
     fn level_keys(&self, sums: &[f64], keys: &mut Vec<f64>) {
         class_level_keys(sums, self.n_classes, keys);
     }
+
+    fn lanes(&self) -> ClassLanes<LaneClass> {
+        ClassLanes::new(self.n_classes)
+    }
+    fn begin_lanes(&self, node: &CountSides<T>, lanes: &mut ClassLanes<LaneClass>) -> bool {
+        T::IS_SQUARE && lanes.begin(&node.0.node, node.0.node_weight, node.0.node_weight)
+    }
+    #[inline(always)]
+    fn lane_item(&self, item: CountedClass, lanes: &ClassLanes<LaneClass>) -> LaneClass {
+        lanes.item(item.class(), item.draws())
+    }
 }
 
 /// Classes of weighted rows. A bin's last cell counts its draws.
 pub(super) struct ClassWeights<'a, T> {
     pub classes: &'a [u32],
-    pub weights: &'a [f64],
+    /// Of each row.
+    pub weights: Option<&'a [f64]>,
+    /// Of each class, by which those of its rows are multiplied.
+    pub class_weights: Option<Vec<f64>>,
     pub n_classes: usize,
     pub term: PhantomData<T>,
 }
@@ -114,16 +136,24 @@ pub(super) struct WeightedClass {
     draws: u32,
 }
 
+impl<T> ClassWeights<'_, T> {
+    fn weight(&self, row: usize) -> f64 {
+        let of_class = self.class_weights.as_ref().map_or(1.0, |weights| weights[self.classes[row] as usize]);
+        self.weights.map_or(of_class, |weights| weights[row] * of_class)
+    }
+}
+
 impl<T: ClassTerm> Measure for ClassWeights<'_, T> {
     type Item = WeightedClass;
     type Cell = f64;
     type Sides = WeightSides<T>;
+    type Lanes = ClassLanes<LaneWeight>;
 
     fn item(&self, row: usize, draws: u8) -> WeightedClass {
-        WeightedClass { weight: self.weights[row] * f64::from(draws), class: self.classes[row], draws: u32::from(draws) }
+        WeightedClass { weight: self.weight(row) * f64::from(draws), class: self.classes[row], draws: u32::from(draws) }
     }
     fn counts(&self, row: usize) -> bool {
-        self.weights[row] > 0.0
+        self.weight(row) > 0.0
     }
     fn n_cells(&self) -> usize {
         self.n_classes + 1
@@ -150,6 +180,17 @@ impl<T: ClassTerm> Measure for ClassWeights<'_, T> {
     }
     fn level_keys(&self, sums: &[f64], keys: &mut Vec<f64>) {
         class_level_keys(sums, self.n_classes, keys);
+    }
+
+    fn lanes(&self) -> ClassLanes<LaneWeight> {
+        ClassLanes::new(self.n_classes)
+    }
+    fn begin_lanes(&self, node: &WeightSides<T>, lanes: &mut ClassLanes<LaneWeight>) -> bool {
+        T::IS_SQUARE && lanes.begin(&node.sums.node, node.sums.node_weight, node.n_draws)
+    }
+    #[inline(always)]
+    fn lane_item(&self, item: WeightedClass, lanes: &ClassLanes<LaneWeight>) -> LaneWeight {
+        lanes.item(item.class, item.weight, item.draws)
     }
 }
 

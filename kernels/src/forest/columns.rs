@@ -1,7 +1,6 @@
 //! The columns that a forest is grown from: bin codes of one or two bytes, borrowed so that they can stand in a mapped file.
 //! This room must not know how bins are chosen, nor what is done with them.
 
-use super::binning::MAX_BINS;
 use super::error::ForestError;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -77,6 +76,16 @@ pub(super) enum BinMeaning<'a> {
     Levels { n_levels: usize },
 }
 
+impl BinMeaning<'_> {
+    /// Bins of values or levels, the missing code not counted.
+    pub fn n_value_bins(&self) -> usize {
+        match self {
+            Self::Ordered { thresholds } => thresholds.len() + 1,
+            Self::Levels { n_levels } => *n_levels,
+        }
+    }
+}
+
 impl<'a> BinnedColumn<'a> {
     /// A numeric column. `thresholds` ascend and are one fewer than the value bins.
     pub fn numeric(codes: Codes<'a>, thresholds: &'a [f64]) -> Self {
@@ -90,10 +99,7 @@ impl<'a> BinnedColumn<'a> {
 
     /// Bins of values or levels, the missing code not counted. It is also the missing code itself.
     pub fn n_value_bins(&self) -> usize {
-        match self.meaning {
-            BinMeaning::Ordered { thresholds } => thresholds.len() + 1,
-            BinMeaning::Levels { n_levels } => n_levels,
-        }
+        self.meaning.n_value_bins()
     }
 
     /// Whether its codes are levels without an order.
@@ -101,31 +107,12 @@ impl<'a> BinnedColumn<'a> {
         matches!(self.meaning, BinMeaning::Levels { .. })
     }
 
-    /// A number that falls on the same side of every threshold of this column as the values of bin `code` do; NaN for a
-    /// missing one. The level itself for a categorical column.
-    pub(super) fn representative(&self, code: usize) -> f64 {
-        if code >= self.n_value_bins() {
-            return f64::NAN;
-        }
-        match self.meaning {
-            BinMeaning::Ordered { thresholds } => thresholds.get(code).copied().unwrap_or(f64::INFINITY),
-            BinMeaning::Levels { .. } => code as f64,
-        }
-    }
-
     fn check(&self, feature: usize, n_rows: usize) -> Result<(), ForestError> {
         if self.codes.len() != n_rows {
             return Err(ForestError::Length { what: "a binned column", got: self.codes.len(), expected: n_rows });
         }
         let wrong = |why| Err(ForestError::Column { feature, why });
-        if self.n_value_bins() > MAX_BINS {
-            return wrong("has more than 65,535 bins or levels");
-        }
-        if let BinMeaning::Ordered { thresholds } = self.meaning
-            && !(thresholds.is_sorted_by(|a, b| a < b) && thresholds.last().is_none_or(|&last| last < f64::INFINITY))
-        {
-            return wrong("has thresholds that do not ascend or are not below infinity");
-        }
+        self.meaning.check().or_else(wrong)?;
         if self.codes.largest() > self.n_value_bins() {
             return wrong("has a code beyond its bins");
         }

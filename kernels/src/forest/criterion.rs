@@ -10,6 +10,8 @@
 //!   cancels is the rounding of a sum of at most 2^32 terms, some 1e-16 * n relative to the mean; a spread of a billionth of the
 //!   mean is still seen.
 
+use super::lanes::LaneSums;
+
 /// The sums that one kind of target needs, and how splits are scored with them.
 pub(super) trait Measure: Sync {
     /// What one in-bag row contributes.
@@ -18,6 +20,8 @@ pub(super) trait Measure: Sync {
     type Cell: Copy + Default + Send + Sync;
     /// Running sums on both sides of a split that moves from left to right.
     type Sides: Sides<Item = Self::Item, Cell = Self::Cell>;
+    /// The same in several lanes at once.
+    type Lanes: LaneSums;
 
     /// The contribution of a row that is `draws` times in the bag.
     fn item(&self, row: usize, draws: u8) -> Self::Item;
@@ -38,6 +42,13 @@ pub(super) trait Measure: Sync {
     /// A number for each level such that the best division of the levels is sought along its order. `sums` is
     /// [n_levels, n_level_sums].
     fn level_keys(&self, sums: &[f64], keys: &mut Vec<f64>);
+
+    /// Empty sums for lanes.
+    fn lanes(&self) -> Self::Lanes;
+    /// Turns lanes to a node; false where it cannot be judged in lanes.
+    fn begin_lanes(&self, node: &Self::Sides, lanes: &mut Self::Lanes) -> bool;
+    /// A contribution as the lanes of its node take it.
+    fn lane_item(&self, item: Self::Item, lanes: &Self::Lanes) -> <Self::Lanes as LaneSums>::Item;
 }
 
 /// Sums of a node and of the left side of a division of it.

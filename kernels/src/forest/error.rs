@@ -32,7 +32,10 @@ pub enum ForestError {
     /// A setting or a whole input is out of its range.
     #[error("{0}")]
     Setting(&'static str),
-    /// A model's arrays contradict each other.
+    /// A model's arrays do not fit together.
+    #[error("the forest is damaged: {0}")]
+    Damaged(&'static str),
+    /// A node of a model is not sound.
     #[error("the forest is damaged: tree {tree}, node {node} {why}")]
     Node {
         /// Which tree.

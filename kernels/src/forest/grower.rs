@@ -2,22 +2,28 @@
 //! are joined in the order of the nodes, so that the tree does not depend on it. This room must not know how splits are judged
 //! nor how trees are stored in files.
 
+use super::best_first::grow_best_first;
+use super::candidates::Candidates;
 use super::classification::{ClassCounts, ClassTerm, ClassWeights, Entropy, Gini};
+use super::columns::BinnedColumn;
 use super::criterion::{Measure, Sides};
 use super::error::ForestError;
 use super::frame::{BlockFrame, Frame, TableFrame};
-use super::node::{Candidates, Expansion, NodeSeed, Scratch, expand};
+use super::interleaved::{InterleavedTable, RowLayout};
+use super::node::{Expansion, NodeSeed, Scratch, expand};
 use super::regression::Response;
-use super::sampling::{InBag, NODE_DRAWS};
-use super::training::{Criterion, GrowSettings, Target, TrainingSet};
-use super::tree::{FEATURE_MASK, Tree, TreeBuilder};
+use super::sampling::{InBag, NODE_DRAWS, Sampling};
+use super::training::{Criterion, GrowSettings, Target, TrainingSet, bag_class_weights};
+use super::tree::{self, Tree, TreeBuilder};
 use crate::draws::Draws;
 use std::marker::PhantomData;
 
 /// Nodes are given to two threads when the smaller one has at least this many rows: enough work to be worth the passing on.
 const MIN_FORK_ROWS: usize = 2048;
-/// Rows from which on a block is copied when several threads share a tree: smaller, so that there are blocks for all of them.
-const NESTED_BLOCK_ROWS: usize = 1 << 13;
+/// Blocks for each thread that shares a tree: enough that none waits long for the others.
+const BLOCKS_PER_THREAD: usize = 8;
+/// Fewest rows of the largest blocks of a shared tree: below, copying them costs more than waiting.
+const MIN_SHARED_BLOCK_ROWS: usize = 1 << 10;
 /// Forks inside one another; a bound for the stack.
 const MAX_FORK_DEPTH: u32 = 64;
 
@@ -31,10 +37,11 @@ pub enum Nesting {
 }
 
 /// Grows the trees of one forest. One is enough for all threads.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Grower<'a> {
     set: TrainingSet<'a>,
     settings: GrowSettings,
+    table: InterleavedTable,
 }
 
 impl<'a> Grower<'a> {
@@ -44,72 +51,109 @@ impl<'a> Grower<'a> {
     /// A setting out of its range, or a criterion that does not fit the target.
     pub fn new(set: TrainingSet<'a>, settings: GrowSettings) -> Result<Self, ForestError> {
         settings.check(&set)?;
-        if set.columns.n_features() > FEATURE_MASK as usize {
-            return Err(ForestError::Setting("there are more than 536,870,911 features; leave some out"));
-        }
-        Ok(Self { set, settings })
+        tree::check_size(set.columns.n_features(), settings.most_leaves(set.columns.n_rows()))?;
+        let table = InterleavedTable::of(&set.columns);
+        Ok(Self { set, settings, table })
     }
 
     /// Grows the tree with this index.
     pub fn grow(&self, tree_idx: u64, nesting: Nesting) -> Tree {
+        let in_bag = InBag::draw(self.settings.sampling, self.set.columns.n_rows(), self.settings.seed, tree_idx).into_counts();
+        let bag = Bag { in_bag, tree_idx, nesting };
         match (self.set.target, self.settings.criterion) {
-            (Target::Classes { classes, n_classes }, Criterion::Entropy) => {
-                self.grow_classes::<Entropy>(classes, n_classes, tree_idx, nesting)
-            }
-            (Target::Classes { classes, n_classes }, _) => self.grow_classes::<Gini>(classes, n_classes, tree_idx, nesting),
+            (Target::Classes { classes, n_classes }, Criterion::Entropy) => self.grow_classes::<Entropy>(classes, n_classes, bag),
+            (Target::Classes { classes, n_classes }, _) => self.grow_classes::<Gini>(classes, n_classes, bag),
             (Target::Values(values), _) => match self.set.weights {
-                Some(_) => self.grow_by(&Response::<true> { values, weights: self.set.weights }, tree_idx, nesting),
-                None => self.grow_by(&Response::<false> { values, weights: None }, tree_idx, nesting),
+                Some(_) => self.grow_by(&Response::<true> { values, weights: self.set.weights }, bag),
+                None => self.grow_by(&Response::<false> { values, weights: None }, bag),
             },
         }
     }
 
-    fn grow_classes<T: ClassTerm>(&self, classes: &[u32], n_classes: u32, tree_idx: u64, nesting: Nesting) -> Tree {
+    fn grow_classes<T: ClassTerm>(&self, classes: &[u32], n_classes: u32, bag: Bag) -> Tree {
+        let weights = self.set.weights;
+        let class_weights = self.settings.balance_each_bag.then(|| bag_class_weights(classes, n_classes, &bag.in_bag, weights));
+        // None is positive where the bag missed every row of positive weight.
+        let class_weights = class_weights.filter(|of_class| of_class.iter().any(|&weight| weight > 0.0));
         let (n_classes, term) = (n_classes as usize, PhantomData::<T>);
-        match self.set.weights {
-            Some(weights) => self.grow_by(&ClassWeights { classes, weights, n_classes, term }, tree_idx, nesting),
-            None => self.grow_by(&ClassCounts { classes, n_classes, term }, tree_idx, nesting),
+        if weights.is_none() && class_weights.is_none() {
+            self.grow_by(&ClassCounts { classes, n_classes, term }, bag)
+        } else {
+            self.grow_by(&ClassWeights { classes, weights, class_weights, n_classes, term }, bag)
         }
     }
 
-    fn grow_by<M: Measure>(&self, measure: &M, tree_idx: u64, nesting: Nesting) -> Tree {
-        let columns = &self.set.columns;
-        let bag = InBag::draw(self.settings.sampling, columns.n_rows(), self.settings.seed, tree_idx);
-        let in_bag = bag.counts();
-        let mut rows: Vec<u32> = (0..).zip(in_bag).filter(|&(row, &n)| n > 0 && measure.counts(row as usize)).map(|(row, _)| row).collect();
+    fn grow_by<M: Measure>(&self, measure: &M, bag: Bag) -> Tree {
+        let n_rows = self.set.columns.n_rows();
+        let Bag { mut in_bag, tree_idx, nesting } = bag;
+        let mut rows: Vec<u32> =
+            (0..).zip(&in_bag).filter(|&(row, &n)| n > 0 && measure.counts(row as usize)).map(|(row, _)| row).collect();
         if rows.is_empty() {
             // The bag missed every row of positive weight: the tree says what all rows together say.
-            let counted = (0..columns.n_rows() as u32).filter(|&row| measure.counts(row as usize));
-            return self.grow_rows(measure, &vec![1; columns.n_rows()], &mut counted.collect::<Vec<_>>(), tree_idx, nesting);
+            in_bag = vec![1; n_rows];
+            rows = (0..n_rows as u32).filter(|&row| measure.counts(row as usize)).collect();
         }
-        self.grow_rows(measure, in_bag, &mut rows, tree_idx, nesting)
+        // Without replacement every row in the bag was drawn once, and the list of them is enough.
+        let in_bag = Some(in_bag).filter(|_| matches!(self.settings.sampling, Sampling::Bootstrap { .. }));
+        self.grow_rows(measure, in_bag.as_deref(), &mut rows, tree_idx, nesting)
     }
 
-    fn grow_rows<M: Measure>(&self, measure: &M, in_bag: &[u8], rows: &mut [u32], tree_idx: u64, nesting: Nesting) -> Tree {
+    fn grow_rows<M: Measure>(&self, measure: &M, in_bag: Option<&[u8]>, rows: &mut [u32], tree_idx: u64, nesting: Nesting) -> Tree {
         let columns = &self.set.columns;
-        let table = TableFrame { measure, columns, in_bag };
+        let table = TableFrame { measure, columns: columns.as_slice(), rows: self.table.rows(), in_bag };
         let mut total = measure.sides();
         total.clear();
         rows.iter().for_each(|&row| total.add_to_node(table.item(row)));
-        let task = TreeTask { measure, table, settings: &self.settings, nesting, root_weight: total.weight() };
+        let task = TreeTask {
+            measure,
+            table,
+            columns: columns.as_slice(),
+            layout: &self.table.layout,
+            settings: &self.settings,
+            nesting,
+            root_weight: total.weight(),
+            max_shared_block_rows: (rows.len() / (BLOCKS_PER_THREAD * rayon::current_num_threads())).max(MIN_SHARED_BLOCK_ROWS),
+            max_spare_rows: (columns.n_rows() / 4).max(BlockFrame::<M>::MAX_ROWS),
+        };
         let mut builder = TreeBuilder::default();
         let features: Vec<u32> = (0..columns.n_features() as u32).collect();
         let root = NodeSeed::root(rows.len(), features.len(), Draws::new(self.settings.seed, NODE_DRAWS, tree_idx));
-        task.grow_from_table(rows, root, &features, 0, &mut builder);
+        match self.settings.max_leaf_nodes {
+            Some(max_leaves) => grow_best_first(&task, rows, root, features, max_leaves as usize, &mut builder),
+            None => task.grow_from_table(rows, root, &features, 0, &mut builder),
+        }
         builder.finish(columns.n_features(), task.root_weight)
     }
+}
+
+/// What a tree is grown from beside the table.
+struct Bag {
+    in_bag: Vec<u8>,
+    tree_idx: u64,
+    nesting: Nesting,
 }
 
 /// What is the same for all nodes of a tree.
 pub(super) struct TreeTask<'a, M> {
     pub measure: &'a M,
     pub table: TableFrame<'a, M>,
+    pub columns: &'a [BinnedColumn<'a>],
+    pub layout: &'a RowLayout,
     pub settings: &'a GrowSettings,
     pub nesting: Nesting,
     pub root_weight: f64,
+    /// Room for rows that are put aside: no more than one byte for each row of the table, unless it is small.
+    pub max_spare_rows: usize,
+    /// The most rows of a block where threads share the tree.
+    max_shared_block_rows: usize,
 }
 
 impl<M: Measure> TreeTask<'_, M> {
+    /// Whether threads share the tree.
+    pub fn is_nested(&self) -> bool {
+        self.nesting == Nesting::Nested
+    }
+
     /// Shares in a mixed leaf. There are none in regression, where this is not looked at.
     fn n_shares(&self) -> usize {
         self.measure.n_level_sums()
@@ -117,11 +161,15 @@ impl<M: Measure> TreeTask<'_, M> {
 
     /// Grows everything below a node whose rows are spread over the table.
     fn grow_from_table(&self, rows: &mut [u32], seed: NodeSeed, features: &[u32], fork_depth: u32, builder: &mut TreeBuilder) {
-        let nested = self.nesting == Nesting::Nested;
-        let max_block_rows = if nested { NESTED_BLOCK_ROWS } else { BlockFrame::<M>::MAX_ROWS };
-        let mut scratch = Scratch::new(self.measure);
-        let mut block = BlockFrame::new();
-        let mut block_scratch = Scratch::new(self.measure);
+        let nested = self.is_nested();
+        let max_block_rows =
+            BlockFrame::<M>::max_rows(self.layout.stride).min(if nested { self.max_shared_block_rows } else { usize::MAX });
+        let mut scratch = Scratch::new(self.measure, self.max_spare_rows);
+        let mut blocks = [max_block_rows, BlockFrame::<M>::MAX_INNER_ROWS].map(|max_rows| BlockLevel {
+            max_rows,
+            frame: BlockFrame::new(self.layout),
+            scratch: Scratch::new(self.measure, max_rows),
+        });
         let mut candidates = Candidates::new(features);
         let mut pending = vec![seed];
         while let Some(seed) = pending.pop() {
@@ -131,8 +179,7 @@ impl<M: Measure> TreeTask<'_, M> {
             }
             let node_rows = &mut rows[seed.rows.clone()];
             if node_rows.len() <= max_block_rows {
-                block.fill(&self.table, node_rows, candidates.of(&seed));
-                self.grow_block(&block, &seed, candidates.of(&seed), &mut block_scratch, builder);
+                self.grow_block(&mut blocks, &self.table, node_rows, &seed, candidates.of(&seed), builder);
                 continue;
             }
             let Expansion::Split(n_left) = expand(self, &self.table, node_rows, &seed, &mut candidates, &mut scratch, builder, nested)
@@ -167,29 +214,42 @@ impl<M: Measure> TreeTask<'_, M> {
         builder.append(right, self.n_shares());
     }
 
-    /// Grows everything below a node whose rows have been copied into a block.
-    fn grow_block(
+    /// Copies the rows of a node into the first of some blocks and grows everything below from there.
+    fn grow_block<F: Frame<M>>(
         &self,
-        block: &BlockFrame<M>,
+        blocks: &mut [BlockLevel<'_, M>],
+        frame: &F,
+        rows: &[F::Row],
         seed: &NodeSeed,
         features: &[u32],
-        scratch: &mut Scratch<M, u16>,
         builder: &mut TreeBuilder,
     ) {
-        let n_rows = seed.rows.len();
-        let mut rows: Vec<u16> = (0..n_rows as u16).collect();
+        let Some((BlockLevel { frame: block, scratch, .. }, inner_blocks)) = blocks.split_first_mut() else { return };
+        block.fill(frame, rows);
+        let mut rows: Vec<u16> = (0..rows.len() as u16).collect();
         let mut candidates = Candidates::new(features);
-        let mut pending = vec![seed.as_root(n_rows, features.len())];
+        let mut pending = vec![seed.as_root(rows.len(), features.len())];
         while let Some(seed) = pending.pop() {
             candidates.resume(&seed);
             if let Some(parent) = seed.right_of {
                 builder.begin_right_child(parent);
             }
             let node_rows = &mut rows[seed.rows.clone()];
+            if inner_blocks.first().is_some_and(|inner| node_rows.len() <= inner.max_rows) {
+                self.grow_block(inner_blocks, block, node_rows, &seed, candidates.of(&seed), builder);
+                continue;
+            }
             if let Expansion::Split(n_left) = expand(self, block, node_rows, &seed, &mut candidates, scratch, builder, false) {
                 let (left, right) = seed.children(n_left, builder.n_nodes() - 1, candidates.of_children());
                 pending.extend([right, left]);
             }
         }
     }
+}
+
+/// A block and what is needed to grow from it.
+struct BlockLevel<'a, M: Measure> {
+    max_rows: usize,
+    frame: BlockFrame<'a, M>,
+    scratch: Scratch<M, u16>,
 }

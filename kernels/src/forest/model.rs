@@ -1,13 +1,17 @@
 //! A forest as flat arrays that a file can hold, and the view through which it is used, checked as a whole before any of it is
 //! followed: a damaged or hostile file is refused, and nothing after that can panic or loop. This room must not know files.
 
+use super::check::check_tree;
+use super::columns::{BinMeaning, BinnedColumns};
 use super::error::ForestError;
-use super::tree::{CATEGORICAL, FEATURE_MASK, LEAF, LEAF_CLASS, LEAF_MEAN, LEAF_SHARES, PackedNode, Tree};
+use super::tree::{MAX_FEATURES, PackedNode, Tree};
+use super::walk::WalkPath;
+use rayon::prelude::*;
 
 /// All trees behind one another. References inside a tree count from that tree's start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForestArrays {
-    /// The nodes, [n_nodes, 4].
+    /// The nodes, [n_nodes, 2].
     pub nodes: Vec<PackedNode>,
     /// Where each tree's nodes begin, and their end: n_trees + 1 entries.
     pub node_starts: Vec<u64>,
@@ -15,29 +19,44 @@ pub struct ForestArrays {
     pub level_words: Vec<u32>,
     /// Where each tree's level sets begin, and their end.
     pub level_starts: Vec<u64>,
-    /// Class shares of mixed leaves, [n, n_classes].
+    /// Class shares of mixed leaves, [n, n_classes]; empty in regression.
     pub leaf_shares: Vec<f32>,
-    /// Where each tree's shares begin in `leaf_shares`, counted in single shares, and their end.
+    /// Means of leaves, [n]; empty in classification.
+    pub leaf_means: Vec<f64>,
+    /// Where each tree's shares or means begin, counted in single numbers, and their end.
     pub leaf_starts: Vec<u64>,
+    /// The upper ends of the bins of all numeric features, feature by feature.
+    pub thresholds: Vec<f64>,
+    /// Where each feature's thresholds begin, and their end: n_features + 1 entries.
+    pub threshold_starts: Vec<u64>,
     /// Impurity decreases, [n_trees, n_features].
     pub feature_gains: Vec<f64>,
 }
 
-impl Default for ForestArrays {
-    fn default() -> Self {
+impl ForestArrays {
+    /// A forest without trees over the bins of the columns that it is grown from.
+    pub fn new(columns: &BinnedColumns<'_>) -> Self {
+        let (mut thresholds, mut threshold_starts) = (Vec::new(), vec![0]);
+        for column in columns.as_slice() {
+            if let BinMeaning::Ordered { thresholds: of_column } = column.meaning {
+                thresholds.extend_from_slice(of_column);
+            }
+            threshold_starts.push(thresholds.len() as u64);
+        }
         Self {
             nodes: Vec::new(),
             node_starts: vec![0],
             level_words: Vec::new(),
             level_starts: vec![0],
             leaf_shares: Vec::new(),
+            leaf_means: Vec::new(),
             leaf_starts: vec![0],
+            thresholds,
+            threshold_starts,
             feature_gains: Vec::new(),
         }
     }
-}
 
-impl ForestArrays {
     /// Adds the next tree.
     pub fn push(&mut self, tree: &Tree) {
         self.nodes.extend_from_slice(&tree.nodes);
@@ -45,7 +64,8 @@ impl ForestArrays {
         self.level_words.extend_from_slice(&tree.level_words);
         self.level_starts.push(self.level_words.len() as u64);
         self.leaf_shares.extend_from_slice(&tree.leaf_shares);
-        self.leaf_starts.push(self.leaf_shares.len() as u64);
+        self.leaf_means.extend_from_slice(&tree.leaf_means);
+        self.leaf_starts.push((self.leaf_shares.len() + self.leaf_means.len()) as u64);
         self.feature_gains.extend_from_slice(&tree.feature_gains);
     }
 
@@ -57,7 +77,10 @@ impl ForestArrays {
             level_words: &self.level_words,
             level_starts: &self.level_starts,
             leaf_shares: &self.leaf_shares,
+            leaf_means: &self.leaf_means,
             leaf_starts: &self.leaf_starts,
+            thresholds: &self.thresholds,
+            threshold_starts: &self.threshold_starts,
         }
     }
 }
@@ -76,7 +99,13 @@ pub struct ForestSlices<'a> {
     /// As in [`ForestArrays`].
     pub leaf_shares: &'a [f32],
     /// As in [`ForestArrays`].
+    pub leaf_means: &'a [f64],
+    /// As in [`ForestArrays`].
     pub leaf_starts: &'a [u64],
+    /// As in [`ForestArrays`].
+    pub thresholds: &'a [f64],
+    /// As in [`ForestArrays`].
+    pub threshold_starts: &'a [u64],
 }
 
 /// What the values of a feature are.
@@ -110,43 +139,91 @@ impl Outcome {
     }
 }
 
+/// The arrays of one tree wherever they stand; as in [`Tree`].
+#[derive(Clone, Copy, Debug)]
+pub struct TreeSlices<'a> {
+    /// As in [`Tree`].
+    pub nodes: &'a [PackedNode],
+    /// As in [`Tree`].
+    pub level_words: &'a [u32],
+    /// As in [`Tree`].
+    pub leaf_shares: &'a [f32],
+    /// As in [`Tree`].
+    pub leaf_means: &'a [f64],
+}
+
 /// A forest that is known to be sound.
 #[derive(Clone, Debug)]
 pub struct ForestView<'a> {
-    pub(super) trees: Vec<TreeView<'a>>,
-    pub(super) features: Vec<FeatureKind>,
+    pub(super) trees: Vec<TreeSlices<'a>>,
+    pub(super) features: Vec<BinMeaning<'a>>,
     pub(super) outcome: Outcome,
-}
-
-/// One tree of a sound forest.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TreeView<'a> {
-    pub nodes: &'a [PackedNode],
-    pub level_words: &'a [u32],
-    pub leaf_shares: &'a [f32],
+    pub(super) walk_path: WalkPath,
+    depths: Vec<u32>,
 }
 
 impl<'a> ForestView<'a> {
-    /// Checks every node of every tree.
+    /// Checks every node of every tree, in the calling rayon pool.
     ///
     /// # Errors
-    /// No trees, no features, arrays that do not fit together, or a node that points outside them or backwards.
+    /// No trees, no features, arrays that do not fit together, or a node that is not in its place.
     pub fn new(slices: ForestSlices<'a>, features: Vec<FeatureKind>, outcome: Outcome) -> Result<Self, ForestError> {
-        if features.is_empty() || features.len() > FEATURE_MASK as usize || outcome.n_outputs() == 0 {
-            return Err(ForestError::Setting("the forest is damaged: it has no features, or no classes"));
+        let thresholds = parts(slices.thresholds, slices.threshold_starts, "the starts of the features' thresholds")?;
+        if thresholds.len() != features.len() {
+            return Err(damaged("it has thresholds for another number of features"));
         }
+        let meanings = features.into_iter().zip(thresholds).map(|(kind, thresholds)| match kind {
+            FeatureKind::Numeric => BinMeaning::Ordered { thresholds },
+            FeatureKind::Categorical { n_levels } => BinMeaning::Levels { n_levels: n_levels as usize },
+        });
+        let meanings = meanings.collect();
         let nodes = parts(slices.nodes, slices.node_starts, "the starts of the trees' nodes")?;
         let level_words = parts(slices.level_words, slices.level_starts, "the starts of the trees' level sets")?;
-        let leaf_shares = parts(slices.leaf_shares, slices.leaf_starts, "the starts of the trees' leaf shares")?;
-        if nodes.is_empty() || nodes.len() != level_words.len() || nodes.len() != leaf_shares.len() {
-            return Err(ForestError::Setting("the forest is damaged: it has no trees, or its arrays disagree on their number"));
+        let (shares_starts, means_starts) = match outcome {
+            Outcome::Classes(_) => (Some(slices.leaf_starts), None),
+            Outcome::Value => (None, Some(slices.leaf_starts)),
+        };
+        let leaf_shares = parts_or_none(slices.leaf_shares, shares_starts, nodes.len(), "the starts of the trees' leaf shares")?;
+        let leaf_means = parts_or_none(slices.leaf_means, means_starts, nodes.len(), "the starts of the trees' leaf means")?;
+        if [level_words.len(), leaf_shares.len(), leaf_means.len()].iter().any(|&n| n != nodes.len()) {
+            return Err(damaged("its arrays disagree on the number of trees"));
         }
-        let arrays = nodes.into_iter().zip(level_words).zip(leaf_shares);
-        let trees: Vec<_> = arrays.map(|((nodes, level_words), leaf_shares)| TreeView { nodes, level_words, leaf_shares }).collect();
-        for (tree, view) in trees.iter().enumerate() {
-            view.check(&features, outcome).map_err(|(node, why)| ForestError::Node { tree, node, why })?;
+        let arrays = nodes.into_iter().zip(level_words).zip(leaf_shares.into_iter().zip(leaf_means));
+        let trees =
+            arrays.map(|((nodes, level_words), (leaf_shares, leaf_means))| TreeSlices { nodes, level_words, leaf_shares, leaf_means });
+        Self::of_meanings(trees.collect(), meanings, outcome)
+    }
+
+    /// The same for trees that stand apart, over the columns that they were grown from.
+    ///
+    /// # Errors
+    /// As for [`ForestView::new`].
+    pub fn of_trees(trees: Vec<TreeSlices<'a>>, columns: &BinnedColumns<'a>, outcome: Outcome) -> Result<Self, ForestError> {
+        Self::of_meanings(trees, columns.as_slice().iter().map(|column| column.meaning).collect(), outcome)
+    }
+
+    fn of_meanings(trees: Vec<TreeSlices<'a>>, features: Vec<BinMeaning<'a>>, outcome: Outcome) -> Result<Self, ForestError> {
+        if features.is_empty() || features.len() > MAX_FEATURES || outcome.n_outputs() == 0 || trees.is_empty() {
+            return Err(damaged("it has no trees, no classes, no features, or more than 65,536 of them"));
         }
-        Ok(Self { trees, features, outcome })
+        features
+            .iter()
+            .enumerate()
+            .try_for_each(|(feature, meaning)| meaning.check().map_err(|why| ForestError::Column { feature, why }))?;
+        let depths = trees
+            .par_iter()
+            .enumerate()
+            .map(|(tree, slices)| check_tree(slices, &features, outcome).map_err(|(node, why)| ForestError::Node { tree, node, why }));
+        // All are looked at, and the first fault in the order of the trees is told, whatever thread finds one first.
+        let depths: Vec<Result<u32, ForestError>> = depths.collect();
+        let depths = depths.into_iter().collect::<Result<_, _>>()?;
+        Ok(Self { trees, features, outcome, walk_path: WalkPath::fastest(), depths })
+    }
+
+    /// The same forest with rows sent down it by `walk_path`, or by portable code where the processor lacks it. Predictions are the same.
+    #[must_use]
+    pub fn with_walk_path(self, walk_path: WalkPath) -> Self {
+        Self { walk_path: walk_path.or_portable(), ..self }
     }
 
     /// Trees.
@@ -163,6 +240,20 @@ impl<'a> ForestView<'a> {
     pub fn n_outputs(&self) -> usize {
         self.outcome.n_outputs()
     }
+
+    /// The arrays of one tree, below [`Self::n_trees`].
+    pub fn slices_of(&self, tree: usize) -> TreeSlices<'a> {
+        self.trees[tree]
+    }
+
+    /// For each tree the splits on its longest way down.
+    pub fn depths(&self) -> &[u32] {
+        &self.depths
+    }
+}
+
+fn damaged(why: &'static str) -> ForestError {
+    ForestError::Damaged(why)
 }
 
 /// Cuts an array where the starts say, if they ascend and cover it exactly.
@@ -173,80 +264,14 @@ fn parts<'a, T>(all: &'a [T], starts: &[u64], what: &'static str) -> Result<Vec<
     }
     let pairs = starts.iter().zip(starts.iter().skip(1));
     let cut = pairs.map(|(&start, &end)| all.get(start as usize..end as usize));
-    cut.collect::<Option<Vec<_>>>().ok_or(ForestError::Setting("the forest is damaged: the starts of its trees do not ascend"))
+    cut.collect::<Option<Vec<_>>>().ok_or(damaged("the starts of its trees do not ascend"))
 }
 
-impl<'a> TreeView<'a> {
-    fn check(&self, features: &[FeatureKind], outcome: Outcome) -> Result<(), (usize, &'static str)> {
-        if self.nodes.is_empty() || self.nodes.len() > u32::MAX as usize {
-            return Err((0, "is missing, or the tree is too large"));
-        }
-        if !self.leaf_shares.len().is_multiple_of(outcome.n_outputs()) || self.leaf_shares.iter().any(|share| !(0.0..=1.0).contains(share))
-        {
-            return Err((0, "or another has class shares that are not between 0 and 1"));
-        }
-        for (idx, &node) in self.nodes.iter().enumerate() {
-            let sound = if node[0] & LEAF != 0 { self.check_leaf(node, outcome) } else { self.check_inner(idx, node, features) };
-            sound.map_err(|why| (idx, why))?;
-        }
-        Ok(())
+/// The same, or nothing for each tree where the outcome has no such values.
+fn parts_or_none<'a, T>(all: &'a [T], starts: Option<&[u64]>, n_trees: usize, what: &'static str) -> Result<Vec<&'a [T]>, ForestError> {
+    match starts {
+        Some(starts) => parts(all, starts, what),
+        None if all.is_empty() => Ok(vec![&[]; n_trees]),
+        None => Err(damaged("it has leaf values that do not fit what it predicts")),
     }
-
-    fn check_leaf(&self, node: PackedNode, outcome: Outcome) -> Result<(), &'static str> {
-        if node[0] != LEAF {
-            return Err("is a leaf that tests a feature");
-        }
-        let bits = value_bits(node);
-        let sound = match (node[1], outcome) {
-            (LEAF_CLASS, Outcome::Classes(n_classes)) => bits < u64::from(n_classes),
-            (LEAF_SHARES, Outcome::Classes(n_classes)) => bits < self.leaf_shares.len() as u64 / u64::from(n_classes),
-            (LEAF_MEAN, Outcome::Value) => f64::from_bits(bits).is_finite(),
-            _ => false,
-        };
-        if sound { Ok(()) } else { Err("is a leaf without a sound value") }
-    }
-
-    fn check_inner(&self, idx: usize, node: PackedNode, features: &[FeatureKind]) -> Result<(), &'static str> {
-        let right = node[1] as usize;
-        if right <= idx + 1 || right >= self.nodes.len() {
-            return Err("points to a child that is not behind it in the tree");
-        }
-        let kind = features.get((node[0] & FEATURE_MASK) as usize).ok_or("tests a feature that does not exist")?;
-        match (kind, node[0] & CATEGORICAL != 0) {
-            (FeatureKind::Numeric, false) if !threshold_of(node).is_nan() => Ok(()),
-            (FeatureKind::Categorical { .. }, true) if self.level_set(node).is_some() => Ok(()),
-            _ => Err("tests a feature in a way that does not fit it"),
-        }
-    }
-
-    /// The number of the first word of a node's level set, and its words.
-    #[inline]
-    fn level_set(&self, node: PackedNode) -> Option<(u32, &'a [u32])> {
-        let [first_word, n_words, words @ ..] = self.level_words.get(value_bits(node) as usize..)? else { return None };
-        Some((*first_word, words.get(..*n_words as usize)?))
-    }
-
-    /// Whether a node's level set has this level; false for a missing one, which is NaN.
-    #[inline]
-    pub fn set_has(&self, node: PackedNode, level: f64) -> bool {
-        // As a whole number NaN would become level 0.
-        if level.is_nan() {
-            return false;
-        }
-        let level = level as u32;
-        let word = self.level_set(node).and_then(|(first, words)| words.get((level / 32).checked_sub(first)? as usize));
-        word.is_some_and(|word| word >> (level % 32) & 1 == 1)
-    }
-}
-
-/// The threshold of an inner node on a numeric feature.
-#[inline]
-pub(super) fn threshold_of(node: PackedNode) -> f64 {
-    f64::from_bits(value_bits(node))
-}
-
-/// Words 2 and 3 together.
-#[inline]
-pub(super) fn value_bits(node: PackedNode) -> u64 {
-    u64::from(node[2]) | u64::from(node[3]) << 32
 }

@@ -1,12 +1,15 @@
 //! One step of growing: look at a node, make it a leaf or divide its rows. This room must not know in which order nodes are
 //! visited nor which threads do it.
 
-use super::columns::{BinMeaning, BinnedColumn, Codes};
+use super::candidates::Candidates;
+use super::columns::BinnedColumn;
 use super::criterion::{Measure, Sides};
 use super::frame::Frame;
 use super::grower::TreeTask;
+use super::lanes::{LaneColumn, LaneJudge, N_LANES, Verdict};
+use super::partition::{RowIdx, SpareRows};
 use super::splitting::{Groups, Rule, Split, SplitLimits, Tried, best_split};
-use super::tally::{RowIdx, Tally};
+use super::tally::Tally;
 use super::tree::TreeBuilder;
 use crate::draws::Draws;
 use rayon::prelude::*;
@@ -22,7 +25,7 @@ pub(super) struct NodeSeed {
     /// Keyed by the path from the root.
     draws: Draws,
     /// Where its candidate features stand in [`Candidates`].
-    candidates: Range<usize>,
+    pub candidates: Range<usize>,
 }
 
 impl NodeSeed {
@@ -50,78 +53,42 @@ impl NodeSeed {
     }
 }
 
-/// The features that may still vary in each pending node: those found constant in a node are constant below it. Lists lie behind
-/// one another; as nodes are visited depth first, what lies behind the list of the node at hand is done with. A list is written
-/// only where a feature dropped out, so all lists of a path together have at most n_features^2 / 2 entries.
-pub(super) struct Candidates {
-    lists: Vec<u32>,
-    /// The list of the node at hand in the order of its draws.
-    drawn: Vec<u32>,
-    children: Range<usize>,
-}
-
-impl Candidates {
-    pub fn new(features: &[u32]) -> Self {
-        Self { lists: features.to_vec(), drawn: Vec::new(), children: 0..features.len() }
-    }
-
-    /// Goes on with a pending node.
-    pub fn resume(&mut self, seed: &NodeSeed) {
-        self.lists.truncate(seed.candidates.end);
-        self.children = seed.candidates.clone();
-    }
-
-    pub fn of(&self, seed: &NodeSeed) -> &[u32] {
-        &self.lists[seed.candidates.clone()]
-    }
-
-    /// Where the list of the children of the node at hand stands.
-    pub fn of_children(&self) -> Range<usize> {
-        self.children.clone()
-    }
-
-    fn begin_drawing(&mut self) {
-        self.drawn.clear();
-        self.drawn.extend_from_slice(&self.lists[self.children.clone()]);
-    }
-
-    fn drop_constant(&mut self, constant: &[u32]) {
-        if constant.is_empty() {
-            return;
-        }
-        let start = self.lists.len();
-        for position in self.children.clone() {
-            let feature = self.lists[position];
-            if !constant.contains(&feature) {
-                self.lists.push(feature);
-            }
-        }
-        self.children = start..self.lists.len();
-    }
-}
-
 /// Buffers for nodes of one frame.
 pub(super) struct Scratch<M: Measure, R> {
     node: M::Sides,
-    items: Vec<M::Item>,
-    tally: Tally<M>,
-    right_rows: Vec<R>,
+    features: FeatureScratch<M>,
+    spare: SpareRows<R>,
     goes_left: Vec<bool>,
-    constant: Vec<u32>,
+}
+
+/// Buffers for judging features.
+struct FeatureScratch<M: Measure> {
+    judge: LaneJudge<M>,
+    tally: Tally<M>,
 }
 
 impl<M: Measure, R: RowIdx> Scratch<M, R> {
-    pub fn new(measure: &M) -> Self {
-        Self {
-            node: measure.sides(),
-            items: Vec::new(),
-            tally: Tally::new(measure),
-            right_rows: Vec::new(),
-            goes_left: Vec::new(),
-            constant: Vec::new(),
-        }
+    /// Buffers that hold at most `max_spare_rows` rows.
+    pub fn new(measure: &M, max_spare_rows: usize) -> Self {
+        let features = FeatureScratch { judge: LaneJudge::new(measure), tally: Tally::new(measure) };
+        Self { node: measure.sides(), features, spare: SpareRows::new(max_spare_rows), goes_left: Vec::new() }
+    }
+
+    /// Sums up the rows of a node.
+    fn sum_up<F: Frame<M, Row = R>>(&mut self, frame: &F, rows: &[R]) {
+        self.node.clear();
+        rows.iter().for_each(|&row| self.node.add_to_node(frame.item(row)));
+    }
+
+    /// Adds a leaf of these rows to the tree.
+    pub fn push_leaf<F: Frame<M, Row = R>>(&mut self, frame: &F, rows: &[R], builder: &mut TreeBuilder) {
+        self.sum_up(frame, rows);
+        builder.push_leaf(self.node.leaf());
     }
 }
+
+/// Features that are looked at beyond those wanted where lanes are left over.
+const SURPLUS_FEATURES: usize = 2;
 
 /// What became of a node.
 pub(super) enum Expansion {
@@ -143,32 +110,59 @@ pub(super) fn expand<M: Measure, F: Frame<M>>(
     builder: &mut TreeBuilder,
     in_parallel: bool,
 ) -> Expansion {
-    collect_items(frame, rows, scratch);
-    let split =
-        if may_split(task, seed, &scratch.node) { find_split(task, frame, rows, seed, candidates, scratch, in_parallel) } else { None };
-    let gain = split.as_ref().map_or(0.0, |split| scratch.node.gain(split.score));
-    match split {
-        Some(split) if gain >= task.settings.min_impurity_decrease * task.root_weight || task.settings.min_impurity_decrease == 0.0 => {
-            let column = &task.table.columns.as_slice()[split.feature as usize];
-            push_split(&split, column, &scratch.node, gain.max(0.0), builder);
-            let n_left = match frame.codes(split.feature) {
-                Codes::U8(codes) => partition(|row: F::Row| u16::from(codes[row.idx()]), &split.rule, column, rows, scratch),
-                Codes::U16(codes) => partition(|row: F::Row| codes[row.idx()], &split.rule, column, rows, scratch),
-            };
-            Expansion::Split(n_left)
+    match choose_split(task, frame, rows, seed, candidates, scratch, in_parallel) {
+        Some(chosen) => {
+            push_split(task, &chosen, builder);
+            Expansion::Split(divide(task, frame, rows, &chosen.split, scratch))
         }
-        _ => {
+        None => {
             builder.push_leaf(scratch.node.leaf());
             Expansion::Leaf
         }
     }
 }
 
-fn collect_items<M: Measure, F: Frame<M>>(frame: &F, rows: &[F::Row], scratch: &mut Scratch<M, F::Row>) {
-    scratch.items.clear();
-    scratch.items.extend(rows.iter().map(|&row| frame.item(row)));
-    scratch.node.clear();
-    scratch.items.iter().for_each(|&item| scratch.node.add_to_node(item));
+/// The split of a node, and what must be known of the node to store it.
+pub(super) struct ChosenSplit {
+    pub split: Split,
+    /// How much impurity times weight it takes away.
+    pub gain: f64,
+    node_weight: f64,
+}
+
+/// The best split of a node, `None` where it is to be a leaf. The node's sums stay in `scratch`.
+pub(super) fn choose_split<M: Measure, F: Frame<M>>(
+    task: &TreeTask<'_, M>,
+    frame: &F,
+    rows: &[F::Row],
+    seed: &NodeSeed,
+    candidates: &mut Candidates,
+    scratch: &mut Scratch<M, F::Row>,
+    in_parallel: bool,
+) -> Option<ChosenSplit> {
+    scratch.sum_up(frame, rows);
+    if !may_split(task, seed, &scratch.node) {
+        return None;
+    }
+    let split = find_split(task, frame, rows, seed, candidates, scratch, in_parallel)?;
+    let gain = scratch.node.gain(split.score);
+    let least = task.settings.min_impurity_decrease;
+    (gain >= least * task.root_weight || least == 0.0).then(|| ChosenSplit {
+        split,
+        gain: gain.max(0.0),
+        node_weight: scratch.node.weight(),
+    })
+}
+
+/// Puts the rows that a split sends left first, and returns how many they are.
+pub(super) fn divide<M: Measure, F: Frame<M>>(
+    task: &TreeTask<'_, M>,
+    frame: &F,
+    rows: &mut [F::Row],
+    split: &Split,
+    scratch: &mut Scratch<M, F::Row>,
+) -> usize {
+    partition(frame.column(split.feature), &split.rule, &task.columns[split.feature as usize], rows, scratch)
 }
 
 fn may_split<M: Measure>(task: &TreeTask<'_, M>, seed: &NodeSeed, node: &M::Sides) -> bool {
@@ -187,89 +181,192 @@ fn find_split<M: Measure, F: Frame<M>>(
     scratch: &mut Scratch<M, F::Row>,
     in_parallel: bool,
 ) -> Option<Split> {
-    let limits =
-        SplitLimits { min_draws: f64::from(task.settings.min_samples_leaf), random: task.settings.extra_trees.then_some(seed.draws) };
     let mut draws = seed.draws;
     candidates.begin_drawing();
-    scratch.constant.clear();
-    let (mut best, mut n_drawn, mut n_tried): (Option<Split>, usize, usize) = (None, 0, 0);
-    while n_tried < task.settings.max_features && n_drawn < candidates.drawn.len() {
-        // As many as are still wanted are drawn at once: none of them would be left out if they were drawn one by one.
-        let end = (n_drawn + task.settings.max_features - n_tried).min(candidates.drawn.len());
-        (n_drawn..end).for_each(|position| draws.draw_to(&mut candidates.drawn, position));
-        let batch = &candidates.drawn[n_drawn..end];
-        n_drawn = end;
-        let mut judge = |feature: u32, tried: Tried| match tried {
-            Tried::Constant => scratch.constant.push(feature),
-            Tried::Unsplittable => n_tried += 1,
-            Tried::Split(split) => {
-                n_tried += 1;
-                if best.as_ref().is_none_or(|best| split.score > best.score) {
-                    best = Some(split);
-                }
-            }
-        };
-        if in_parallel {
-            let items = &scratch.items;
-            let try_apart = |&feature: &u32| {
-                let (mut node, mut tally) = (task.measure.sides(), Tally::new(task.measure));
-                node.clear();
-                items.iter().for_each(|&item| node.add_to_node(item));
-                (feature, try_feature(task, frame, rows, feature, items, &mut node, &mut tally, &limits))
-            };
-            let tried: Vec<(u32, Tried)> = batch.par_iter().map(try_apart).collect();
-            tried.into_iter().for_each(|(feature, tried)| judge(feature, tried));
-        } else {
-            for &feature in batch {
-                judge(feature, try_feature(task, frame, rows, feature, &scratch.items, &mut scratch.node, &mut scratch.tally, &limits));
-            }
+    let is_small = LaneJudge::<M>::is_small(rows.len());
+    let (mut best, mut n_tried): (Option<Split>, usize) = (None, 0);
+    while n_tried < task.settings.max_features {
+        let n_wanted = task.settings.max_features - n_tried;
+        // As many as are still wanted are drawn at once: none of them would be left out if they were drawn one by one. In a small
+        // node the lanes would stay idle, so that a few are looked at in case that some of the others are constant.
+        let n_batch = if is_small { (n_wanted + SURPLUS_FEATURES).min(N_LANES).max(n_wanted) } else { n_wanted };
+        let drawn = candidates.draw(&mut draws, n_batch);
+        if drawn.is_empty() {
+            break;
         }
+        let node = NodeView { task, frame, rows, draws: seed.draws };
+        let features = candidates.drawn(drawn);
+        let judged = if in_parallel && !is_small {
+            node.judge_side_by_side(features)
+        } else {
+            node.judge(features, n_wanted, &mut scratch.node, &mut scratch.features)
+        };
+        n_tried += judged.n_tried;
+        judged.constant.iter().for_each(|&feature| candidates.note_constant(feature));
+        best = better(best, judged.best);
     }
-    candidates.drop_constant(&scratch.constant);
+    candidates.end_drawing();
     best
 }
 
-#[expect(clippy::too_many_arguments, reason = "the node as find_split has it, and two buffers that borrow apart")]
-fn try_feature<M: Measure, F: Frame<M>>(
-    task: &TreeTask<'_, M>,
-    frame: &F,
-    rows: &[F::Row],
-    feature: u32,
-    items: &[M::Item],
-    node: &mut M::Sides,
-    tally: &mut Tally<M>,
-    limits: &SplitLimits,
-) -> Tried {
-    let column = &task.table.columns.as_slice()[feature as usize];
-    tally.fill(frame.codes(feature), column.n_value_bins() + 1, rows, items);
-    let tried = best_split(task.measure, feature, column, &Groups { tally, items }, node, limits);
-    tally.clear();
-    tried
+/// The earlier one unless the later one has a higher score.
+fn better(earlier: Option<Split>, later: Option<Split>) -> Option<Split> {
+    match (earlier, later) {
+        (Some(earlier), Some(later)) => Some(if later.score > earlier.score { later } else { earlier }),
+        (earlier, later) => earlier.or(later),
+    }
+}
+
+/// What features of a node came to.
+#[derive(Default)]
+struct Judged {
+    /// Those that were not constant.
+    n_tried: usize,
+    constant: Vec<u32>,
+    best: Option<Split>,
+}
+
+/// A node whose features are judged.
+struct NodeView<'a, 't, M, F: Frame<M>>
+where
+    M: Measure,
+{
+    task: &'a TreeTask<'t, M>,
+    frame: &'a F,
+    rows: &'a [F::Row],
+    draws: Draws,
+}
+
+impl<M: Measure, F: Frame<M>> NodeView<'_, '_, M, F> {
+    /// Features apart from one another, on all threads of the pool. What a feature comes to does not depend on the others.
+    fn judge_side_by_side(&self, features: &[u32]) -> Judged {
+        let n_at_once = features.len().div_ceil(rayon::current_num_threads()).clamp(1, N_LANES);
+        let judged: Vec<Judged> = features.par_chunks(n_at_once).map(|features| self.judge_apart(features)).collect();
+        judged.into_iter().fold(Judged::default(), |mut all, part| {
+            all.n_tried += part.n_tried;
+            all.constant.extend(part.constant);
+            all.best = better(all.best, part.best);
+            all
+        })
+    }
+
+    fn judge_apart(&self, features: &[u32]) -> Judged {
+        let measure = self.task.measure;
+        let mut node = measure.sides();
+        node.clear();
+        self.rows.iter().for_each(|&row| node.add_to_node(self.frame.item(row)));
+        let mut scratch = FeatureScratch { judge: LaneJudge::new(measure), tally: Tally::new(measure) };
+        self.judge(features, features.len(), &mut node, &mut scratch)
+    }
+
+    /// Judges features until `n_wanted` of them were not constant.
+    fn judge(&self, features: &[u32], n_wanted: usize, node: &mut M::Sides, scratch: &mut FeatureScratch<M>) -> Judged {
+        let in_lanes = !self.task.settings.extra_trees && scratch.judge.begin(self.task.measure, node);
+        let mut judged = Judged::default();
+        for features in features.chunks(N_LANES) {
+            if judged.n_tried < n_wanted {
+                self.judge_chunk(features, n_wanted, in_lanes, node, scratch, &mut judged);
+            }
+        }
+        judged
+    }
+
+    fn judge_chunk(
+        &self,
+        features: &[u32],
+        n_wanted: usize,
+        in_lanes: bool,
+        node: &mut M::Sides,
+        scratch: &mut FeatureScratch<M>,
+        judged: &mut Judged,
+    ) {
+        let FeatureScratch { judge, tally } = scratch;
+        let (mut lanes, mut n_lanes) = ([LaneColumn::default(); N_LANES], 0);
+        for &feature in features {
+            let column = &self.task.columns[feature as usize];
+            if in_lanes && !column.is_categorical() && judge.takes(self.rows.len(), column.n_value_bins()) {
+                lanes[n_lanes] = LaneColumn { feature, n_value_bins: column.n_value_bins() };
+                n_lanes += 1;
+            }
+        }
+        let (lanes, min_draws) = (&lanes[..n_lanes], f64::from(self.task.settings.min_samples_leaf));
+        if !lanes.is_empty() {
+            judge.judge(self.task.measure, lanes, self.frame, self.rows, min_draws);
+        }
+        let (mut best_lane, mut next_lane) = (None, 0);
+        let mut best_score = judged.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.score);
+        for &feature in features {
+            if judged.n_tried == n_wanted {
+                break;
+            }
+            if lanes.get(next_lane).is_some_and(|lane| lane.feature == feature) {
+                match judge.verdict(next_lane) {
+                    Verdict::Constant => judged.constant.push(feature),
+                    Verdict::Score(score) => {
+                        judged.n_tried += 1;
+                        if score > best_score {
+                            (best_lane, best_score) = (Some(next_lane), score);
+                        }
+                    }
+                }
+                next_lane += 1;
+                continue;
+            }
+            match self.try_alone(feature, node, tally) {
+                Tried::Constant => judged.constant.push(feature),
+                Tried::Unsplittable => judged.n_tried += 1,
+                Tried::Split(split) => {
+                    judged.n_tried += 1;
+                    if split.score > best_score {
+                        (best_lane, best_score) = (None, split.score);
+                        judged.best = Some(split);
+                    }
+                }
+            }
+        }
+        if let Some(lane) = best_lane {
+            judged.best = Some(judge.split(lane, &lanes[lane]));
+        }
+    }
+
+    fn item(&self, position: usize) -> M::Item {
+        self.frame.item(self.rows[position])
+    }
+
+    /// Any kind of feature, by itself.
+    fn try_alone(&self, feature: u32, node: &mut M::Sides, tally: &mut Tally<M>) -> Tried {
+        let settings = self.task.settings;
+        let limits = SplitLimits { min_draws: f64::from(settings.min_samples_leaf), random: settings.extra_trees.then_some(self.draws) };
+        let column = &self.task.columns[feature as usize];
+        tally.fill(self.frame.column(feature), column.n_value_bins() + 1, self.rows, |position| self.item(position));
+        let groups = Groups { tally, item: |position| self.item(position) };
+        let tried = best_split(self.task.measure, feature, column, &groups, node, &limits);
+        tally.clear();
+        tried
+    }
 }
 
 /// Adds the inner node. What was missing in no row goes to the side of more weight, levels that no row had likewise.
-fn push_split<S: Sides>(split: &Split, column: &BinnedColumn<'_>, node: &S, gain: f64, builder: &mut TreeBuilder) {
-    let heavier_left = split.left_weight >= node.weight() - split.left_weight;
+pub(super) fn push_split<M: Measure>(task: &TreeTask<'_, M>, chosen: &ChosenSplit, builder: &mut TreeBuilder) {
+    let ChosenSplit { split, gain, node_weight } = chosen;
+    let column = &task.columns[split.feature as usize];
+    let heavier_left = split.left_weight >= node_weight - split.left_weight;
     match &split.rule {
         Rule::Threshold { last_left, missing_left } => {
-            let threshold = match column.meaning {
-                BinMeaning::Ordered { thresholds } => thresholds.get(usize::from(*last_left)).copied().unwrap_or(f64::INFINITY),
-                BinMeaning::Levels { .. } => f64::INFINITY,
-            };
-            builder.push_threshold(split.feature, threshold, missing_left.unwrap_or(heavier_left), gain);
+            builder.push_threshold(split.feature, *last_left, missing_left.unwrap_or(heavier_left), *gain);
         }
         Rule::Levels(levels) => {
             let missing = levels.last().filter(|(level, _)| usize::from(*level) == column.n_value_bins());
             let default_left = missing.map_or(heavier_left, |(_, left)| *left);
             let set = levels.iter().filter(|(_, left)| *left != default_left).map(|(level, _)| *level);
-            builder.push_levels(split.feature, set, default_left, gain);
+            builder.push_levels(split.feature, set, default_left, *gain);
         }
     }
 }
 
 /// Puts the rows that go left first, keeping their order on both sides, and returns how many they are.
 fn partition<M: Measure, R: RowIdx>(
-    code: impl Fn(R) -> u16,
+    code: impl Fn(R) -> u16 + Copy,
     rule: &Rule,
     column: &BinnedColumn<'_>,
     rows: &mut [R],
@@ -278,33 +375,15 @@ fn partition<M: Measure, R: RowIdx>(
     let missing_code = column.n_value_bins() as u16;
     match rule {
         Rule::Threshold { last_left, missing_left: Some(true) } => {
-            stable_partition(rows, &mut scratch.right_rows, |row| code(row) <= *last_left || code(row) == missing_code)
+            scratch.spare.partition(rows, |row| code(row) <= *last_left || code(row) == missing_code)
         }
-        Rule::Threshold { last_left, .. } => stable_partition(rows, &mut scratch.right_rows, |row| code(row) <= *last_left),
+        Rule::Threshold { last_left, .. } => scratch.spare.partition(rows, |row| code(row) <= *last_left),
         Rule::Levels(levels) => {
             scratch.goes_left.clear();
             scratch.goes_left.resize(column.n_value_bins() + 1, false);
             levels.iter().for_each(|(level, left)| scratch.goes_left[usize::from(*level)] = *left);
             let goes_left = &scratch.goes_left;
-            stable_partition(rows, &mut scratch.right_rows, |row| goes_left[usize::from(code(row))])
+            scratch.spare.partition(rows, |row| goes_left[usize::from(code(row))])
         }
     }
-}
-
-/// Without a branch on the side, which is as good as random.
-fn stable_partition<R: RowIdx>(rows: &mut [R], right: &mut Vec<R>, goes_left: impl Fn(R) -> bool) -> usize {
-    if right.len() < rows.len() {
-        right.resize(rows.len(), R::default());
-    }
-    let (mut n_left, mut n_right) = (0, 0);
-    for position in 0..rows.len() {
-        let row = rows[position];
-        let left = goes_left(row);
-        rows[n_left] = row;
-        right[n_right] = row;
-        n_left += usize::from(left);
-        n_right += usize::from(!left);
-    }
-    rows[n_left..].copy_from_slice(&right[..n_right]);
-    n_left
 }

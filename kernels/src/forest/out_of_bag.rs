@@ -1,16 +1,12 @@
 //! What the trees that never saw a row say of it: an estimate of the error on unseen rows that costs no held-out data (Breiman,
-//! "Random forests", Machine Learning 45, 2001). Works on binned columns, which a node that trains has mapped already and which
-//! are an eighth of the size of raw ones. This room must not know what is made of the sums.
+//! "Random forests", Machine Learning 45, 2001). Works on binned columns, which a node that trains has mapped already. This room
+//! must not know what is made of the sums.
 
-use super::columns::BinnedColumns;
+use super::columns::{BinMeaning, BinnedColumns};
 use super::error::ForestError;
-use super::model::{FeatureKind, ForestView};
-use super::predict::RowBlock;
-use super::sampling::{InBag, Sampling};
+use super::model::ForestView;
+use super::row_block::{Code, RowBlock};
 use std::ops::Range;
-
-/// Trees whose bags are held at once: a bit each in a word per row.
-const TREES_PER_MASK: usize = 64;
 
 /// Sums over the trees that did not see a row, for a range of rows.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,61 +17,71 @@ pub struct OutOfBag {
     pub n_trees: Vec<u32>,
 }
 
-/// Adds up, for each row of `rows`, the trees of `view` that did not have it in their bag. The first tree of `view` has the index
-/// `first_tree_idx`; columns, sampling and seed must be those of training. Every call draws the bags of all trees again, some two
-/// nanoseconds per training row and tree, so ranges should be large: 65,536 rows or more.
+/// Adds up, for each row of `rows`, the trees of `view` that did not have it in their bag. `bags` has for each tree a bit per row
+/// of the columns, set where the row was in the bag, as [`super::InBag::to_bits`] gives it.
 ///
 /// # Errors
-/// Columns that do not fit the forest, or rows that are not there.
+/// Columns or bags that do not fit the forest, or rows that are not there.
 pub fn out_of_bag(
     view: &ForestView<'_>,
     columns: &BinnedColumns<'_>,
-    sampling: Sampling,
-    seed: u64,
-    first_tree_idx: u64,
+    bags: &[&[u64]],
     rows: Range<usize>,
 ) -> Result<OutOfBag, ForestError> {
-    check(view, columns, &rows)?;
-    sampling.check(columns.n_rows())?;
+    check(view, columns, bags, &rows)?;
+    let mut oob = OutOfBag { sums: vec![0.0; rows.len() * view.n_outputs()], n_trees: vec![0; rows.len()] };
+    if view.is_wide() {
+        add_up::<u16>(view, columns, bags, rows, &mut oob)
+    } else {
+        add_up::<u8>(view, columns, bags, rows, &mut oob)
+    }
+    Ok(oob)
+}
+
+fn add_up<C: Code>(view: &ForestView<'_>, columns: &BinnedColumns<'_>, bags: &[&[u64]], rows: Range<usize>, oob: &mut OutOfBag) {
     let n_outputs = view.n_outputs();
-    let mut result = OutOfBag { sums: vec![0.0; rows.len() * n_outputs], n_trees: vec![0; rows.len()] };
-    let mut block = RowBlock::new(view.n_features());
-    for (trees, first_tree_idx) in view.trees.chunks(TREES_PER_MASK).zip((first_tree_idx..).step_by(TREES_PER_MASK)) {
-        let masks = in_bag_masks(sampling, seed, first_tree_idx, trees.len(), columns.n_rows(), rows.clone());
-        for chunk in block.chunks(rows.len()) {
-            block.load_binned(columns, rows.start + chunk.start..rows.start + chunk.end);
-            for (bit, tree) in trees.iter().enumerate() {
-                let is_out = |row: &u32| masks[chunk.start + *row as usize] >> bit & 1 == 0;
-                let out_rows: Vec<u32> = (0..chunk.len() as u32).filter(is_out).collect();
-                block.descend(tree, &out_rows, |row, leaf| {
-                    let row = chunk.start + row;
-                    tree.add_leaf(leaf, n_outputs, &mut result.sums[row * n_outputs..]);
-                    result.n_trees[row] += 1;
-                });
+    let mut block = RowBlock::<C>::new(view.n_features());
+    let rows_per_block = block.max_rows(n_outputs);
+    let (mut out_rows, mut leaves) = (Vec::new(), Vec::new());
+    for start in rows.clone().step_by(rows_per_block) {
+        let block_rows = start..rows.end.min(start + rows_per_block);
+        block.load_binned(columns.as_slice(), block_rows.clone());
+        let sums = &mut oob.sums[(start - rows.start) * n_outputs..];
+        let n_trees = &mut oob.n_trees[start - rows.start..];
+        for (tree, bag) in view.trees.iter().zip(bags) {
+            out_rows.clear();
+            let is_out = |row: &usize| bag[row / 64] >> (row % 64) & 1 == 0;
+            out_rows.extend(block_rows.clone().filter(is_out).map(|row| (row - start) as u32));
+            leaves.resize(out_rows.len(), 0);
+            view.walk(tree, &block).descend(view.walk_path, &out_rows, &mut leaves);
+            for (&row, &leaf) in out_rows.iter().zip(&leaves) {
+                tree.add_leaf(leaf, &mut sums[row as usize * n_outputs..][..n_outputs]);
+                n_trees[row as usize] += 1;
             }
         }
     }
-    Ok(result)
 }
 
-/// For each row of a range, a bit for each tree that has it in its bag.
-fn in_bag_masks(sampling: Sampling, seed: u64, first_tree_idx: u64, n_trees: usize, n_rows: usize, rows: Range<usize>) -> Vec<u64> {
-    let mut masks = vec![0u64; rows.len()];
-    for (bit, tree_idx) in (0..n_trees).zip(first_tree_idx..) {
-        let bag = InBag::draw(sampling, n_rows, seed, tree_idx);
-        masks.iter_mut().zip(&bag.counts()[rows.clone()]).for_each(|(mask, &count)| *mask |= u64::from(count > 0) << bit);
-    }
-    masks
-}
-
-fn check(view: &ForestView<'_>, columns: &BinnedColumns<'_>, rows: &Range<usize>) -> Result<(), ForestError> {
+fn check(view: &ForestView<'_>, columns: &BinnedColumns<'_>, bags: &[&[u64]], rows: &Range<usize>) -> Result<(), ForestError> {
     if columns.n_features() != view.n_features() {
         return Err(ForestError::Length { what: "the list of columns", got: columns.n_features(), expected: view.n_features() });
     }
-    for (feature, (column, kind)) in columns.as_slice().iter().zip(&view.features).enumerate() {
-        if column.is_categorical() != matches!(kind, FeatureKind::Categorical { .. }) {
-            return Err(ForestError::Column { feature, why: "is numeric in one of model and table, and categorical in the other" });
+    for (feature, (column, meaning)) in columns.as_slice().iter().zip(&view.features).enumerate() {
+        let fits = match (column.meaning, meaning) {
+            (BinMeaning::Ordered { thresholds }, BinMeaning::Ordered { thresholds: of_view }) => thresholds == *of_view,
+            (BinMeaning::Levels { n_levels }, BinMeaning::Levels { n_levels: of_view }) => n_levels == *of_view,
+            _ => false,
+        };
+        if !fits {
+            return Err(ForestError::Column { feature, why: "has other bins in the model than in the table" });
         }
+    }
+    if bags.len() != view.n_trees() {
+        return Err(ForestError::Length { what: "the list of bags", got: bags.len(), expected: view.n_trees() });
+    }
+    let n_words = columns.n_rows().div_ceil(64);
+    if let Some(bag) = bags.iter().find(|bag| bag.len() != n_words) {
+        return Err(ForestError::Length { what: "a bag", got: bag.len(), expected: n_words });
     }
     if rows.start > rows.end || rows.end > columns.n_rows() {
         return Err(ForestError::Setting("the rows to score are not all in the table"));

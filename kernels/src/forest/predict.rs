@@ -1,24 +1,21 @@
-//! From rows to predictions. Rows are laid side by side in a small block that stays in the cache while all trees pass over it;
-//! the result of a row is the mean over the trees, added in their order. This room must not know how trees are grown.
+//! From rows to predictions. Values are turned into bin codes block by block, and each tree passes over a whole block while its
+//! nodes stay in the cache; the result of a row is the mean over the trees, added in their order. This room must not know how
+//! trees are grown.
 
-use super::binning::MISSING_LEVEL;
-use super::columns::{BinnedColumns, Codes};
+use super::columns::{BinMeaning, code_width_bytes};
 use super::error::ForestError;
-use super::model::{FeatureKind, ForestView, TreeView, threshold_of, value_bits};
-use super::tree::{CATEGORICAL, DEFAULT_LEFT, FEATURE_MASK, LEAF, LEAF_CLASS, LEAF_SHARES};
+use super::model::{ForestView, TreeSlices};
+use super::row_block::{Code, RowBlock};
+use super::tree::{LEAF_ROW, PLACE_MASK};
+use super::walk::Walk;
 use std::ops::Range;
-
-/// Values in a block: half a megabyte, less than a second-level cache.
-const BLOCK_VALUES: usize = 1 << 16;
-/// Rows that go down a tree side by side, so that the waits for memory of one are filled by the others.
-const N_LANES: usize = 8;
 
 /// The values of one feature, one per row.
 #[derive(Clone, Copy, Debug)]
 pub enum RawColumn<'a> {
     /// Numbers; NaN is a missing one.
     Numeric(&'a [f64]),
-    /// Levels as in training; [`MISSING_LEVEL`], or any number that was no level then, is a missing one.
+    /// Levels as in training; [`super::MISSING_LEVEL`], or any number that was no level then, is a missing one.
     Categorical(&'a [u32]),
 }
 
@@ -31,6 +28,9 @@ impl RawColumn<'_> {
     }
 }
 
+/// Rows that a caller should predict at once: each call lays out its rows anew, and each block of them reads all trees.
+pub const ROWS_PER_CALL: usize = 8192;
+
 impl ForestView<'_> {
     /// Predicts rows given column by column. `out` is [n_rows, n_outputs]: the mean over the trees of the class shares in a row's
     /// leaf, or of the leaf's mean.
@@ -39,19 +39,21 @@ impl ForestView<'_> {
     /// Columns of a wrong number, kind or length.
     pub fn predict(&self, columns: &[RawColumn<'_>], out: &mut [f64]) -> Result<(), ForestError> {
         let n_rows = self.check_columns(columns, out.len(), self.n_outputs())?;
-        let n_trees = self.n_trees() as f64;
-        let mut block = RowBlock::new(self.n_features());
-        for rows in block.chunks(n_rows) {
-            block.load_raw(columns, rows.clone());
-            let all_rows = block.all_rows();
-            let sums = &mut out[rows.start * self.n_outputs()..rows.end * self.n_outputs()];
-            sums.fill(0.0);
-            for tree in &self.trees {
-                block.descend(tree, &all_rows, |row, leaf| tree.add_leaf(leaf, self.n_outputs(), &mut sums[row * self.n_outputs()..]));
-            }
-            sums.iter_mut().for_each(|sum| *sum /= n_trees);
+        if self.is_wide() {
+            self.predict_as::<u16>(columns, n_rows, out)
+        } else {
+            self.predict_as::<u8>(columns, n_rows, out)
         }
         Ok(())
+    }
+
+    fn predict_as<C: Code>(&self, columns: &[RawColumn<'_>], n_rows: usize, out: &mut [f64]) {
+        let (n_outputs, n_trees) = (self.n_outputs(), self.n_trees() as f64);
+        out.fill(0.0);
+        self.walk_blocks::<C>(columns, n_rows, |tree_idx, rows, leaves| {
+            self.trees[tree_idx].add_leaves(leaves, n_outputs, &mut out[rows.start * n_outputs..rows.end * n_outputs]);
+        });
+        out.iter_mut().for_each(|sum| *sum /= n_trees);
     }
 
     /// The leaf of each row in each tree, [n_rows, n_trees], as the number of the node within its tree.
@@ -59,16 +61,44 @@ impl ForestView<'_> {
     /// # Errors
     /// Columns of a wrong number, kind or length.
     pub fn leaves(&self, columns: &[RawColumn<'_>], out: &mut [u32]) -> Result<(), ForestError> {
-        let n_rows = self.check_columns(columns, out.len(), self.n_trees())?;
-        let mut block = RowBlock::new(self.n_features());
-        for rows in block.chunks(n_rows) {
-            block.load_raw(columns, rows.clone());
-            let all_rows = block.all_rows();
-            for (tree_idx, tree) in self.trees.iter().enumerate() {
-                block.descend(tree, &all_rows, |row, leaf| out[(rows.start + row) * self.n_trees() + tree_idx] = leaf);
-            }
+        let n_trees = self.n_trees();
+        let n_rows = self.check_columns(columns, out.len(), n_trees)?;
+        let put = |tree_idx: usize, rows: Range<usize>, leaves: &[u32]| {
+            let places = out[rows.start * n_trees + tree_idx..].iter_mut().step_by(n_trees);
+            places.zip(leaves).for_each(|(place, &leaf)| *place = leaf);
+        };
+        if self.is_wide() {
+            self.walk_blocks::<u16>(columns, n_rows, put)
+        } else {
+            self.walk_blocks::<u8>(columns, n_rows, put)
         }
         Ok(())
+    }
+
+    /// Calls `arrived` for each tree and block, block by block, with the tree, the rows and their leaves.
+    fn walk_blocks<C: Code>(&self, columns: &[RawColumn<'_>], n_rows: usize, mut arrived: impl FnMut(usize, Range<usize>, &[u32])) {
+        let mut block = RowBlock::<C>::new(self.n_features());
+        let rows_per_block = block.max_rows(self.n_outputs());
+        let all_rows: Vec<u32> = (0..rows_per_block.min(n_rows) as u32).collect();
+        let mut leaves = vec![0; all_rows.len()];
+        for start in (0..n_rows).step_by(rows_per_block) {
+            let rows = start..n_rows.min(start + rows_per_block);
+            block.load_raw(&self.features, columns, rows.clone());
+            let leaves = &mut leaves[..rows.len()];
+            for (tree_idx, tree) in self.trees.iter().enumerate() {
+                self.walk(tree, &block).descend(self.walk_path, &all_rows[..rows.len()], leaves);
+                arrived(tree_idx, rows.clone(), leaves);
+            }
+        }
+    }
+
+    pub(super) fn walk<'w, C: Code>(&self, tree: &TreeSlices<'w>, block: &'w RowBlock<C>) -> Walk<'w, C> {
+        Walk { nodes: tree.nodes, level_words: tree.level_words, block, n_features: self.n_features() }
+    }
+
+    /// Whether codes need two bytes: one feature that does makes all of them wide.
+    pub(super) fn is_wide(&self) -> bool {
+        self.features.iter().any(|meaning| code_width_bytes(meaning.n_value_bins()) > 1)
     }
 
     fn check_columns(&self, columns: &[RawColumn<'_>], out_len: usize, per_row: usize) -> Result<usize, ForestError> {
@@ -76,11 +106,11 @@ impl ForestView<'_> {
             return Err(ForestError::Length { what: "the list of columns", got: columns.len(), expected: self.n_features() });
         }
         let n_rows = columns.first().map_or(0, RawColumn::len);
-        for (feature, (column, kind)) in columns.iter().zip(&self.features).enumerate() {
+        for (feature, (column, meaning)) in columns.iter().zip(&self.features).enumerate() {
             if column.len() != n_rows {
                 return Err(ForestError::Length { what: "a column", got: column.len(), expected: n_rows });
             }
-            if matches!(column, RawColumn::Numeric(_)) != matches!(kind, FeatureKind::Numeric) {
+            if matches!(column, RawColumn::Numeric(_)) != matches!(meaning, BinMeaning::Ordered { .. }) {
                 return Err(ForestError::Column { feature, why: "is numeric in one of model and table, and categorical in the other" });
             }
         }
@@ -98,122 +128,37 @@ pub fn class_of(shares: &[f64]) -> u32 {
     best.0 as u32
 }
 
-/// Some rows, each one's values side by side as doubles: levels are whole numbers, what is missing is NaN.
-pub(super) struct RowBlock {
-    values: Vec<f64>,
-    n_features: usize,
-    n_rows: usize,
-}
-
-impl RowBlock {
-    pub fn new(n_features: usize) -> Self {
-        Self { values: Vec::new(), n_features, n_rows: 0 }
-    }
-
-    /// The blocks in which rows are to be loaded.
-    pub fn chunks(&self, n_rows: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let chunk = (BLOCK_VALUES / self.n_features).clamp(N_LANES, 8192);
-        (0..n_rows).step_by(chunk).map(move |start| start..n_rows.min(start + chunk))
-    }
-
-    fn load_raw(&mut self, columns: &[RawColumn<'_>], rows: Range<usize>) {
-        self.begin(rows.len());
-        for (feature, column) in columns.iter().enumerate() {
-            match column {
-                RawColumn::Numeric(values) => self.load(feature, values[rows.clone()].iter().copied()),
-                RawColumn::Categorical(levels) => {
-                    let value = |&level: &u32| if level == MISSING_LEVEL { f64::NAN } else { f64::from(level) };
-                    self.load(feature, levels[rows.clone()].iter().map(value));
-                }
-            }
+impl TreeSlices<'_> {
+    /// Adds what their leaves say to the sums of some rows, [n_rows, n_outputs].
+    fn add_leaves(&self, leaves: &[u32], n_outputs: usize, sums: &mut [f64]) {
+        if self.leaf_means.is_empty() {
+            leaves.iter().zip(sums.chunks_exact_mut(n_outputs)).for_each(|(&leaf, sums)| self.add_shares(leaf, sums));
+        } else {
+            leaves.iter().zip(sums).for_each(|(&leaf, sum)| *sum += self.mean(leaf));
         }
     }
 
-    /// Loads binned rows: each code as a number that every threshold of its column treats like the values in the bin.
-    pub fn load_binned(&mut self, columns: &BinnedColumns<'_>, rows: Range<usize>) {
-        self.begin(rows.len());
-        for (feature, column) in columns.as_slice().iter().enumerate() {
-            match column.codes {
-                Codes::U8(codes) => self.load(feature, codes[rows.clone()].iter().map(|&code| column.representative(usize::from(code)))),
-                Codes::U16(codes) => self.load(feature, codes[rows.clone()].iter().map(|&code| column.representative(usize::from(code)))),
-            }
-        }
-    }
-
-    fn begin(&mut self, n_rows: usize) {
-        self.n_rows = n_rows;
-        self.values.resize(n_rows * self.n_features, 0.0);
-    }
-
-    fn load(&mut self, feature: usize, values: impl Iterator<Item = f64>) {
-        let places = self.values.iter_mut().skip(feature).step_by(self.n_features);
-        places.zip(values).for_each(|(place, value)| *place = value);
-    }
-
-    /// All rows of the block.
-    pub fn all_rows(&self) -> Vec<u32> {
-        (0..self.n_rows as u32).collect()
-    }
-
-    /// Sends rows of the block down a tree and calls `arrived` with each row's number in the block and its leaf.
-    pub fn descend(&self, tree: &TreeView<'_>, rows: &[u32], mut arrived: impl FnMut(usize, u32)) {
-        for lanes in rows.chunks(N_LANES) {
-            // Lanes beyond the last row repeat the first.
-            let row_of = |lane: usize| lanes.get(lane).or(lanes.first()).map_or(0, |&row| row as usize);
-            let values: [&[f64]; N_LANES] = std::array::from_fn(|lane| &self.values[row_of(lane) * self.n_features..][..self.n_features]);
-            for (&row, leaf) in lanes.iter().zip(tree.descend(&values)) {
-                arrived(row as usize, leaf);
-            }
-        }
-    }
-}
-
-impl TreeView<'_> {
-    /// The leaves of several rows. Every step of every lane goes forward in the tree or stands on a leaf, so it ends.
-    fn descend(&self, rows: &[&[f64]; N_LANES]) -> [u32; N_LANES] {
-        let mut at = [0u32; N_LANES];
-        loop {
-            let mut n_moved = 0;
-            for (at, row) in at.iter_mut().zip(rows) {
-                let next = self.next(*at, row);
-                n_moved += u32::from(next != *at);
-                *at = next;
-            }
-            if n_moved == 0 {
-                return at;
-            }
-        }
-    }
-
-    /// The child that a row goes to, or the node itself when it is a leaf. Written so that it needs no branch but for categorical
-    /// splits: where a row goes is as good as random, and a wrong guess would throw away the steps of the other lanes.
+    /// Adds what one leaf says to a row's sums.
     #[inline]
-    fn next(&self, at: u32, row: &[f64]) -> u32 {
-        let node = self.nodes[at as usize];
-        let head = node[0];
-        // The feature of a leaf is 0, which every row has.
-        let value = row[(head & FEATURE_MASK) as usize];
-        let default_left = head & DEFAULT_LEFT != 0;
-        let mut goes_left = (value <= threshold_of(node)) | (value.is_nan() & default_left);
-        if head & CATEGORICAL != 0 {
-            goes_left = self.set_has(node, value) != default_left;
-        }
-        let child = if goes_left { at + 1 } else { node[1] };
-        if head & LEAF != 0 { at } else { child }
+    pub(super) fn add_leaf(&self, leaf: u32, sums: &mut [f64]) {
+        if self.leaf_means.is_empty() { self.add_shares(leaf, sums) } else { sums[0] += self.mean(leaf) }
     }
 
-    /// Adds what a leaf says to a row's sums.
+    /// Most leaves hold one class.
     #[inline]
-    pub fn add_leaf(&self, leaf: u32, n_outputs: usize, sums: &mut [f64]) {
-        let node = self.nodes[leaf as usize];
-        let bits = value_bits(node);
-        match node[1] {
-            LEAF_CLASS => sums[bits as usize] += 1.0,
-            LEAF_SHARES => {
-                let shares = &self.leaf_shares[bits as usize * n_outputs..][..n_outputs];
-                sums.iter_mut().zip(shares).for_each(|(sum, &share)| *sum += f64::from(share));
-            }
-            _ => sums[0] += f64::from_bits(bits),
+    fn add_shares(&self, leaf: u32, sums: &mut [f64]) {
+        let tail = self.nodes[leaf as usize][1];
+        let content = (tail & PLACE_MASK) as usize;
+        if tail & LEAF_ROW == 0 {
+            sums[content] += 1.0;
+        } else {
+            let shares = &self.leaf_shares[content * sums.len()..][..sums.len()];
+            sums.iter_mut().zip(shares).for_each(|(sum, &share)| *sum += f64::from(share));
         }
+    }
+
+    #[inline]
+    fn mean(&self, leaf: u32) -> f64 {
+        self.leaf_means[(self.nodes[leaf as usize][1] & PLACE_MASK) as usize]
     }
 }

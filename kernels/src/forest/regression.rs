@@ -1,6 +1,7 @@
 //! The variance of a numeric target. This room must not know bins, features or trees.
 
 use super::criterion::{LeafValue, Measure, Sides};
+use super::lanes::{LaneResponse, ResponseLanes};
 
 /// The target's values, with weights or without. Without, a row weighs as much as it was drawn, and bins save a cell.
 pub(super) struct Response<'a, const WEIGHTED: bool> {
@@ -20,6 +21,7 @@ impl<const WEIGHTED: bool> Measure for Response<'_, WEIGHTED> {
     type Item = WeightedValue;
     type Cell = f64;
     type Sides = ResponseSides<WEIGHTED>;
+    type Lanes = ResponseLanes<WEIGHTED>;
 
     fn item(&self, row: usize, draws: u8) -> WeightedValue {
         let draws = f64::from(draws);
@@ -57,6 +59,18 @@ impl<const WEIGHTED: bool> Measure for Response<'_, WEIGHTED> {
     /// The mean, along which the best division is contiguous (Fisher, "On grouping for maximum homogeneity", JASA 53, 1958).
     fn level_keys(&self, sums: &[f64], keys: &mut Vec<f64>) {
         keys.extend(sums.chunks_exact(2).map(|level| level[1] / level[0]));
+    }
+
+    fn lanes(&self) -> ResponseLanes<WEIGHTED> {
+        ResponseLanes::default()
+    }
+    fn begin_lanes(&self, node: &ResponseSides<WEIGHTED>, lanes: &mut ResponseLanes<WEIGHTED>) -> bool {
+        lanes.begin(node.node.weight, node.node.sum / node.node.weight, node.node.draws);
+        true
+    }
+    #[inline(always)]
+    fn lane_item(&self, item: WeightedValue, _lanes: &ResponseLanes<WEIGHTED>) -> LaneResponse {
+        LaneResponse { weight: item.weight, sum: item.weight * item.value, draws: item.draws }
     }
 }
 

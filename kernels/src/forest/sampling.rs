@@ -45,6 +45,17 @@ impl Sampling {
     }
 }
 
+impl Sampling {
+    /// Draws for one tree from this many rows.
+    pub(super) fn n_draws(self, n_rows: usize) -> u64 {
+        match self {
+            Self::Bootstrap { n_draws } => n_draws,
+            Self::Subsample { n_rows: drawn } => drawn,
+            Self::All => n_rows as u64,
+        }
+    }
+}
+
 /// How often each row is in the bag of one tree.
 #[derive(Clone, Debug)]
 pub struct InBag {
@@ -68,9 +79,20 @@ impl InBag {
         self.counts.get(row).copied().unwrap_or(0)
     }
 
+    /// The same of every row, owned.
+    pub fn into_counts(self) -> Vec<u8> {
+        self.counts
+    }
+
     /// The same of every row.
     pub fn counts(&self) -> &[u8] {
         &self.counts
+    }
+
+    /// Which rows are in the bag, a bit each: row r is bit r % 64 of word r / 64.
+    pub fn to_bits(&self) -> Vec<u64> {
+        let word = |counts: &[u8]| counts.iter().rev().fold(0, |word, &count| word << 1 | u64::from(count > 0));
+        self.counts.chunks(64).map(word).collect()
     }
 }
 

@@ -43,28 +43,28 @@ pub(super) struct SplitLimits {
 }
 
 /// The rows of a node by their bin in the feature: a filled tally and the contributions that it refers to.
-pub(super) struct Groups<'a, M: Measure> {
+pub(super) struct Groups<'a, M: Measure, I> {
     pub tally: &'a Tally<M>,
-    pub items: &'a [M::Item],
+    pub item: I,
 }
 
-impl<M: Measure> Groups<'_, M> {
+impl<M: Measure, I: Fn(usize) -> M::Item> Groups<'_, M, I> {
     fn bins(&self) -> &[u16] {
         self.tally.bins()
     }
 
     #[inline]
     fn move_to_left(&self, group: usize, sides: &mut M::Sides) {
-        self.tally.move_group(group, self.items, sides);
+        self.tally.move_group(group, &self.item, sides);
     }
 }
 
 /// Finds the division of a node along a feature.
-pub(super) fn best_split<M: Measure>(
+pub(super) fn best_split<M: Measure, I: Fn(usize) -> M::Item>(
     measure: &M,
     feature: u32,
     column: &BinnedColumn<'_>,
-    groups: &Groups<'_, M>,
+    groups: &Groups<'_, M, I>,
     sides: &mut M::Sides,
     limits: &SplitLimits,
 ) -> Tried {
@@ -121,15 +121,15 @@ impl Search {
 }
 
 /// How many of the groups are values, and which is the missing one.
-fn split_off_missing<M: Measure>(column: &BinnedColumn<'_>, groups: &Groups<'_, M>) -> (usize, Option<usize>) {
+fn split_off_missing<M: Measure, I: Fn(usize) -> M::Item>(column: &BinnedColumn<'_>, groups: &Groups<'_, M, I>) -> (usize, Option<usize>) {
     let n_groups = groups.bins().len();
     let last_is_missing = groups.bins().last().is_some_and(|&bin| usize::from(bin) == column.n_value_bins());
     if last_is_missing { (n_groups - 1, Some(n_groups - 1)) } else { (n_groups, None) }
 }
 
-fn best_threshold<M: Measure>(
+fn best_threshold<M: Measure, I: Fn(usize) -> M::Item>(
     column: &BinnedColumn<'_>,
-    groups: &Groups<'_, M>,
+    groups: &Groups<'_, M, I>,
     sides: &mut M::Sides,
     search: &mut Search,
 ) -> Option<Rule> {
@@ -156,7 +156,13 @@ fn best_threshold<M: Measure>(
 
 /// Puts the threshold in the middle, counted in bins, between the two neighbouring bins that occur in the node. This is where
 /// unseen values are most evenly divided, and it is the same for any monotone scaling of the feature.
-fn threshold_rule<M: Measure>(column: &BinnedColumn<'_>, groups: &Groups<'_, M>, found: Found, n_values: usize, has_missing: bool) -> Rule {
+fn threshold_rule<M: Measure, I: Fn(usize) -> M::Item>(
+    column: &BinnedColumn<'_>,
+    groups: &Groups<'_, M, I>,
+    found: Found,
+    n_values: usize,
+    has_missing: bool,
+) -> Rule {
     let bins = groups.bins();
     let last_left = match bins.get(found.group + 1) {
         Some(&next) if found.group + 1 < n_values => bins[found.group] + (next - bins[found.group] - 1) / 2,
@@ -167,9 +173,9 @@ fn threshold_rule<M: Measure>(column: &BinnedColumn<'_>, groups: &Groups<'_, M>,
 
 /// A threshold drawn evenly among the ends of bins between the least and the greatest that occur, as bins are what a value's
 /// distance can be measured in when there are infinities.
-fn random_threshold<M: Measure>(
+fn random_threshold<M: Measure, I: Fn(usize) -> M::Item>(
     column: &BinnedColumn<'_>,
-    groups: &Groups<'_, M>,
+    groups: &Groups<'_, M, I>,
     sides: &mut M::Sides,
     search: &mut Search,
     mut draws: Draws,
@@ -193,11 +199,16 @@ fn random_threshold<M: Measure>(
 }
 
 /// Sorts the levels, a missing value being one of them, and divides them as if they were ordered.
-fn best_levels<M: Measure>(measure: &M, groups: &Groups<'_, M>, sides: &mut M::Sides, search: &mut Search) -> Option<Rule> {
+fn best_levels<M: Measure, I: Fn(usize) -> M::Item>(
+    measure: &M,
+    groups: &Groups<'_, M, I>,
+    sides: &mut M::Sides,
+    search: &mut Search,
+) -> Option<Rule> {
     let n_groups = groups.bins().len();
     let n_sums = measure.n_level_sums();
     let mut sums = vec![0.0; n_groups * n_sums];
-    sums.chunks_exact_mut(n_sums).enumerate().for_each(|(group, sums)| groups.tally.add_group_to_level(group, groups.items, sums));
+    sums.chunks_exact_mut(n_sums).enumerate().for_each(|(group, sums)| groups.tally.add_group_to_level(group, &groups.item, sums));
     let mut keys = Vec::with_capacity(n_groups);
     measure.level_keys(&sums, &mut keys);
     let mut order: Vec<usize> = (0..n_groups).collect();
@@ -214,7 +225,12 @@ fn best_levels<M: Measure>(measure: &M, groups: &Groups<'_, M>, sides: &mut M::S
 }
 
 /// Throws a coin for each level that occurs; when all fall alike, one of them, drawn, is turned over.
-fn random_levels<M: Measure>(groups: &Groups<'_, M>, sides: &mut M::Sides, search: &mut Search, mut draws: Draws) -> Option<Rule> {
+fn random_levels<M: Measure, I: Fn(usize) -> M::Item>(
+    groups: &Groups<'_, M, I>,
+    sides: &mut M::Sides,
+    search: &mut Search,
+    mut draws: Draws,
+) -> Option<Rule> {
     let mut levels: Vec<(u16, bool)> = groups.bins().iter().map(|&bin| (bin, draws.below(2) == 0)).collect();
     if levels.iter().all(|level| level.1 == levels[0].1) {
         let turned = draws.below(levels.len() as u64) as usize;

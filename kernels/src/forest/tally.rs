@@ -1,8 +1,8 @@
 //! The rows of a node by their bin in one feature, in the order of the bins: as a histogram when rows are many, as a list of
 //! rows when they are few. This room must not know what is counted, nor what the groups are compared for.
 
-use super::columns::Codes;
 use super::criterion::{Measure, Sides};
+use super::partition::RowIdx;
 
 /// Up to this many rows a narrow feature is listed: clearing and reading a histogram of 256 bins costs more than that.
 const MAX_CHAINED_ROWS: usize = 256;
@@ -10,21 +10,6 @@ const MAX_CHAINED_ROWS: usize = 256;
 const CELLS_PER_ROW: usize = 8;
 /// Marks the end of a chain.
 const END: u16 = u16::MAX;
-
-/// A row's number within its frame: of the table, or of a compacted block.
-pub(super) trait RowIdx: Copy + Default + Send + Sync {
-    fn idx(self) -> usize;
-}
-impl RowIdx for u32 {
-    fn idx(self) -> usize {
-        self as usize
-    }
-}
-impl RowIdx for u16 {
-    fn idx(self) -> usize {
-        usize::from(self)
-    }
-}
 
 /// Buffers for the groups of one feature at one node, used again for the next.
 pub(super) struct Tally<M: Measure> {
@@ -74,23 +59,21 @@ impl<M: Measure> Tally<M> {
         }
     }
 
-    /// Groups the rows, of which `items` are the contributions, by their codes. The form depends on the numbers of rows, bins and
-    /// cells only.
-    pub fn fill<R: RowIdx>(&mut self, codes: Codes<'_>, n_bins: usize, rows: &[R], items: &[M::Item]) {
+    /// Groups the rows, of which `item` tells the contribution by position, by their codes. The form depends on the numbers of rows,
+    /// bins and cells only.
+    pub fn fill<R: RowIdx>(&mut self, code: impl Fn(R) -> u16, n_bins: usize, rows: &[R], item: impl Fn(usize) -> M::Item) {
         self.n_groups = 0;
         self.form = Form::List;
-        match codes {
-            Codes::U8(codes) if rows.len() <= MAX_CHAINED_ROWS => self.fill_by_chains(codes, rows),
-            _ if rows.len() * CELLS_PER_ROW < n_bins * self.n_cells => match codes {
-                Codes::U8(codes) => self.fill_by_sort(|row| u16::from(codes[row]), rows),
-                Codes::U16(codes) => self.fill_by_sort(|row| codes[row], rows),
-            },
-            Codes::U8(codes) => self.fill_histogram(|row| usize::from(codes[row]), n_bins, rows, items),
-            Codes::U16(codes) => self.fill_histogram(|row| usize::from(codes[row]), n_bins, rows, items),
+        if rows.len() <= MAX_CHAINED_ROWS && n_bins <= 256 {
+            self.fill_by_chains(code, rows);
+        } else if rows.len() * CELLS_PER_ROW < n_bins * self.n_cells {
+            self.fill_by_sort(code, rows);
+        } else {
+            self.fill_histogram(code, n_bins, rows, item);
         }
     }
 
-    fn fill_histogram<R: RowIdx>(&mut self, code: impl Fn(usize) -> usize, n_bins: usize, rows: &[R], items: &[M::Item]) {
+    fn fill_histogram<R: RowIdx>(&mut self, code: impl Fn(R) -> u16, n_bins: usize, rows: &[R], item: impl Fn(usize) -> M::Item) {
         self.form = Form::Histogram;
         let n_cells = self.n_cells;
         if self.cells.len() < n_bins * n_cells {
@@ -98,10 +81,10 @@ impl<M: Measure> Tally<M> {
         }
         self.seen.clear();
         self.seen.resize(n_bins, false);
-        for (&row, &item) in rows.iter().zip(items) {
-            let bin = code(row.idx());
+        for (position, &row) in rows.iter().enumerate() {
+            let bin = usize::from(code(row));
             self.seen[bin] = true;
-            M::add(&mut self.cells[bin * n_cells..][..n_cells], item);
+            M::add(&mut self.cells[bin * n_cells..][..n_cells], item(position));
         }
         self.make_room_for_groups(n_bins);
         for (bin, &seen) in (0..=u16::MAX).zip(&self.seen) {
@@ -110,11 +93,12 @@ impl<M: Measure> Tally<M> {
         }
     }
 
-    fn fill_by_chains<R: RowIdx>(&mut self, codes: &[u8], rows: &[R]) {
+    fn fill_by_chains<R: RowIdx>(&mut self, code: impl Fn(R) -> u16, rows: &[R]) {
         let Chains { occupied, heads, next } = &mut self.chains;
         *occupied = [0; 4];
-        for ((position, row), next) in (0u16..).zip(rows).zip(next.iter_mut()) {
-            let code = codes[row.idx()];
+        for ((position, &row), next) in (0u16..).zip(rows).zip(next.iter_mut()) {
+            // Below 256, as there are no more bins.
+            let code = code(row) as u8;
             let (word, bit) = (&mut occupied[usize::from(code >> 6)], 1u64 << (code & 63));
             let head = &mut heads[usize::from(code)];
             // All ones, which is END, unless the bin was seen: a branch would be guessed wrong half of the time.
@@ -147,9 +131,9 @@ impl<M: Measure> Tally<M> {
         self.n_groups = n_groups;
     }
 
-    fn fill_by_sort<R: RowIdx>(&mut self, code: impl Fn(usize) -> u16, rows: &[R]) {
+    fn fill_by_sort<R: RowIdx>(&mut self, code: impl Fn(R) -> u16, rows: &[R]) {
         self.keys.clear();
-        self.keys.extend((0u64..).zip(rows).map(|(position, row)| u64::from(code(row.idx())) << 32 | position));
+        self.keys.extend((0u64..).zip(rows).map(|(position, &row)| u64::from(code(row)) << 32 | position));
         self.keys.sort_unstable();
         self.order.clear();
         self.order.extend(self.keys.iter().map(|&key| key as u32));
@@ -187,20 +171,20 @@ impl<M: Measure> Tally<M> {
         &self.bins[..self.n_groups]
     }
 
-    /// Moves the rows of one of the bins that occur to the left. `items` are those of the rows that it was filled with.
+    /// Moves the rows of one of the bins that occur to the left. `item` is that of the rows that it was filled with.
     #[inline]
-    pub fn move_group(&self, group: usize, items: &[M::Item], sides: &mut M::Sides) {
+    pub fn move_group(&self, group: usize, item: impl Fn(usize) -> M::Item, sides: &mut M::Sides) {
         match self.form {
             Form::Histogram => sides.move_cells(self.cells_of(group)),
-            Form::List => self.positions_of(group).iter().for_each(|&position| sides.move_item(items[position as usize])),
+            Form::List => self.positions_of(group).iter().for_each(|&position| sides.move_item(item(position as usize))),
         }
     }
 
     /// Adds the rows of one of the bins that occur to a level's sums.
-    pub fn add_group_to_level(&self, group: usize, items: &[M::Item], sums: &mut [f64]) {
+    pub fn add_group_to_level(&self, group: usize, item: impl Fn(usize) -> M::Item, sums: &mut [f64]) {
         match self.form {
             Form::Histogram => M::add_cells_to_level(sums, self.cells_of(group)),
-            Form::List => self.positions_of(group).iter().for_each(|&position| M::add_to_level(sums, items[position as usize])),
+            Form::List => self.positions_of(group).iter().for_each(|&position| M::add_to_level(sums, item(position as usize))),
         }
     }
 

@@ -1,38 +1,63 @@
 //! A grown tree as flat arrays: what a node looks like, and how nodes are added in depth-first order. This room must not know
 //! how splits are found, nor how rows go down.
 //!
-//! A node is four 32-bit words:
+//! A node is two 32-bit words, so that the trees of a forest stay in a second-level cache:
 //!
-//! | word | inner node | leaf |
-//! |---|---|---|
-//! | 0 | feature, [`DEFAULT_LEFT`], [`CATEGORICAL`] | [`LEAF`] |
-//! | 1 | right child; the left one is the next node | [`LEAF_CLASS`], [`LEAF_SHARES`] or [`LEAF_MEAN`] |
-//! | 2, 3 | low and high half of the threshold's bits, or where the level set begins | the class, the row of shares, or the mean's bits |
+//! | bits | numeric split | categorical split | leaf |
+//! |---|---|---|---|
+//! | word 0, 16–31 | feature | feature | 0 |
+//! | word 0, 0–15 | last bin that goes left | high bits of the place of the level set | 0 |
+//! | word 1, 31 | 0 | 0 | [`LEAF`] |
+//! | word 1, 30 | 0 | [`CATEGORICAL`] | [`LEAF_ROW`], or 0 for a class |
+//! | word 1, 29 | [`DEFAULT_LEFT`] | [`DEFAULT_LEFT`] | 0 |
+//! | word 1, 0–28 | right child | low bits of the place of the level set | the class, or the row of leaf values |
 //!
-//! A numeric value goes left when it is not above the threshold; a missing one goes left when [`DEFAULT_LEFT`] is set. A level
-//! goes to the default side unless it is in the node's level set. A level set in `level_words` is the number of its first word,
-//! the number of words, and the words: level l is bit l % 32 of word l / 32. So levels that the node never saw go the same way as
-//! missing ones.
+//! The left child is the next node. A numeric value goes left when its bin is not behind the last one; a missing one when
+//! [`DEFAULT_LEFT`] is set. A level goes to the default side unless it is in the node's level set. A level set in `level_words` is
+//! the right child, then the number of its first word (low half) and of its words (high half), then the words: level l is bit
+//! l % 32 of word l / 32. So levels that the node never saw go the same way as missing ones.
 
 use super::criterion::LeafValue;
+use super::error::ForestError;
 
 /// A node as it is stored.
-pub type PackedNode = [u32; 4];
+pub type PackedNode = [u32; 2];
 
-/// Flag of word 0: the node has no children.
+/// Flag of word 1: the node has no children.
 pub const LEAF: u32 = 1 << 31;
-/// Flag of word 0: the feature's values are levels.
+/// Flag of word 1 of a split: the feature's values are levels.
 pub const CATEGORICAL: u32 = 1 << 30;
-/// Flag of word 0: missing values, and levels outside the set, go left.
+/// Flag of word 1 of a leaf: what it says is a row of the leaf values, not a class.
+pub const LEAF_ROW: u32 = 1 << 30;
+/// Flag of word 1 of a split: missing values, and levels outside the set, go left.
 pub const DEFAULT_LEFT: u32 = 1 << 29;
-/// The bits of word 0 that hold the feature.
-pub const FEATURE_MASK: u32 = DEFAULT_LEFT - 1;
-/// Word 1 of a leaf whose rows all have one class.
-pub const LEAF_CLASS: u32 = 0;
-/// Word 1 of a leaf with a row of class shares.
-pub const LEAF_SHARES: u32 = 1;
-/// Word 1 of a leaf with a mean.
-pub const LEAF_MEAN: u32 = 2;
+/// The bits of word 1 that hold a place.
+pub const PLACE_MASK: u32 = DEFAULT_LEFT - 1;
+/// Where the feature begins in word 0.
+pub const FEATURE_SHIFT: u32 = 16;
+/// The bits of word 0 that hold the last bin that goes left.
+pub const BIN_MASK: u32 = (1 << FEATURE_SHIFT) - 1;
+
+/// The most features that nodes can tell apart.
+pub const MAX_FEATURES: usize = 1 << FEATURE_SHIFT;
+/// The most nodes of a tree.
+pub const MAX_NODES: usize = PLACE_MASK as usize + 1;
+
+/// Refuses training that could outgrow what a node can hold.
+///
+/// # Errors
+/// More than 65,536 features, or the chance of more than 268,435,456 leaves.
+pub(super) fn check_size(n_features: usize, most_leaves: u64) -> Result<(), ForestError> {
+    if n_features > MAX_FEATURES {
+        return Err(ForestError::Setting("there are more than 65,536 features; leave some out"));
+    }
+    if most_leaves > MAX_NODES as u64 / 2 {
+        return Err(ForestError::Setting(
+            "a tree could have more than 268,435,456 leaves; raise the smallest leaf or draw fewer rows for each tree",
+        ));
+    }
+    Ok(())
+}
 
 /// One tree of a forest.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,8 +66,10 @@ pub struct Tree {
     pub nodes: Vec<PackedNode>,
     /// The level sets of categorical splits.
     pub level_words: Vec<u32>,
-    /// Class shares of leaves with more than one class, [n, n_classes].
+    /// Class shares of leaves with more than one class, [n, n_classes]. Empty in regression.
     pub leaf_shares: Vec<f32>,
+    /// Means of the leaves. Empty in classification.
+    pub leaf_means: Vec<f64>,
     /// Decrease in impurity times weight by the splits on each feature, over the weight in the bag.
     pub feature_gains: Vec<f64>,
 }
@@ -55,24 +82,36 @@ impl Tree {
 
     /// Leaves.
     pub fn n_leaves(&self) -> usize {
-        self.nodes.iter().filter(|node| node[0] & LEAF != 0).count()
+        self.nodes.iter().filter(|node| node[1] & LEAF != 0).count()
     }
 
     /// Splits on the longest way down; 0 for a tree that is one leaf.
     pub fn depth(&self) -> usize {
-        let mut depths = vec![0usize; self.nodes.len()];
-        for (idx, node) in self.nodes.iter().enumerate() {
-            if node[0] & LEAF == 0 {
-                let child_depth = depths[idx] + 1;
-                for child in [idx + 1, node[1] as usize] {
-                    if let Some(depth) = depths.get_mut(child) {
-                        *depth = child_depth;
-                    }
-                }
+        // In depth-first order a leaf ends the left part of the last split whose right part is still to come.
+        let (mut depth, mut deepest, mut right_depths) = (0, 0, Vec::new());
+        for node in &self.nodes {
+            if node[1] & LEAF == 0 {
+                depth += 1;
+                right_depths.push(depth);
+                deepest = deepest.max(depth);
+            } else {
+                depth = right_depths.pop().unwrap_or(0);
             }
         }
-        depths.into_iter().max().unwrap_or(0)
+        deepest
     }
+}
+
+/// The feature of a split.
+#[inline]
+pub(super) fn feature_of(node: PackedNode) -> usize {
+    (node[0] >> FEATURE_SHIFT) as usize
+}
+
+/// Where the level set of a categorical split begins.
+#[inline]
+pub(super) fn level_set_start(node: PackedNode) -> usize {
+    ((node[0] & BIN_MASK) as usize) << DEFAULT_LEFT.trailing_zeros() | (node[1] & PLACE_MASK) as usize
 }
 
 /// A tree, or the part of one below a node, in the making. Children are given by their place in this part.
@@ -81,6 +120,7 @@ pub(super) struct TreeBuilder {
     nodes: Vec<PackedNode>,
     level_words: Vec<u32>,
     leaf_shares: Vec<f32>,
+    leaf_means: Vec<f64>,
     /// One per node, 0 for leaves.
     gains: Vec<f64>,
 }
@@ -91,54 +131,79 @@ impl TreeBuilder {
     }
 
     pub fn push_leaf(&mut self, value: LeafValue<'_>) {
-        let (kind, bits) = match value {
-            LeafValue::Class(class) => (LEAF_CLASS, u64::from(class)),
-            LeafValue::Mean(mean) => (LEAF_MEAN, mean.to_bits()),
+        let content = match value {
+            LeafValue::Class(class) => class,
+            LeafValue::Mean(mean) => {
+                self.leaf_means.push(mean);
+                LEAF_ROW | (self.leaf_means.len() - 1) as u32
+            }
             LeafValue::Shares(weights, total) => {
                 let row = self.leaf_shares.len() / weights.len();
                 self.leaf_shares.extend(weights.iter().map(|weight| (weight / total) as f32));
-                (LEAF_SHARES, row as u64)
+                LEAF_ROW | row as u32
             }
         };
-        self.push(LEAF, kind, bits, 0.0);
+        self.push([0, LEAF | content], 0.0);
     }
 
-    /// Adds an inner node; its right child is told later.
-    pub fn push_threshold(&mut self, feature: u32, threshold: f64, default_left: bool, gain: f64) {
-        self.push(feature | if default_left { DEFAULT_LEFT } else { 0 }, 0, threshold.to_bits(), gain);
+    /// Adds an inner node: bins up to `last_left` go left. Its right child is told later.
+    pub fn push_threshold(&mut self, feature: u32, last_left: u16, default_left: bool, gain: f64) {
+        self.push([feature << FEATURE_SHIFT | u32::from(last_left), default_flag(default_left)], gain);
     }
 
     /// Adds an inner node on levels: `set` ascends and holds those that do not go to the default side.
     pub fn push_levels(&mut self, feature: u32, set: impl Iterator<Item = u16> + Clone, default_left: bool, gain: f64) {
         let start = self.level_words.len();
         let first_word = set.clone().next().map_or(0, |level| u32::from(level) / 32);
-        let last_word = set.clone().last().map_or(0, |level| u32::from(level) / 32);
-        self.level_words.extend([first_word, last_word - first_word + 1]);
-        self.level_words.resize(start + 2 + (last_word - first_word) as usize + 1, 0);
+        let n_words = set.clone().last().map_or(0, |level| u32::from(level) / 32) - first_word + 1;
+        self.level_words.extend([0, first_word | n_words << 16]);
+        let words = self.level_words.len();
+        self.level_words.resize(words + n_words as usize, 0);
         for level in set {
-            self.level_words[start + 2 + (u32::from(level) / 32 - first_word) as usize] |= 1 << (level % 32);
+            self.level_words[words + (u32::from(level) / 32 - first_word) as usize] |= 1 << (level % 32);
         }
-        self.push(feature | CATEGORICAL | if default_left { DEFAULT_LEFT } else { 0 }, 0, start as u64, gain);
+        self.push(categorical_node(feature, start, default_left), gain);
     }
 
-    fn push(&mut self, head: u32, right: u32, bits: u64, gain: f64) {
-        self.nodes.push([head, right, bits as u32, (bits >> 32) as u32]);
+    fn push(&mut self, node: PackedNode, gain: f64) {
+        self.nodes.push(node);
         self.gains.push(gain);
     }
 
     /// The next node to be added is the right child of `parent`.
     pub fn begin_right_child(&mut self, parent: usize) {
-        self.nodes[parent][1] = self.nodes.len() as u32;
+        let right = self.nodes.len() as u32;
+        let node = self.nodes[parent];
+        if node[1] & CATEGORICAL != 0 {
+            self.level_words[level_set_start(node)] = right;
+        } else {
+            self.nodes[parent][1] = node[1] & !PLACE_MASK | right;
+        }
     }
 
     /// Adds a part that was grown apart behind what is there.
     pub fn append(&mut self, part: TreeBuilder, n_shares: usize) {
         let first_node = self.nodes.len() as u32;
-        let first_word = self.level_words.len() as u64;
-        let first_share = (self.leaf_shares.len() / n_shares) as u64;
-        self.nodes.extend(part.nodes.into_iter().map(|node| moved(node, first_node, first_word, first_share)));
+        let first_word = self.level_words.len();
+        // One of them is empty.
+        let first_row = (self.leaf_means.len() + self.leaf_shares.len() / n_shares) as u32;
         self.level_words.extend(part.level_words);
+        for node in part.nodes {
+            let node = match (node[1] & LEAF != 0, node[1] & CATEGORICAL != 0) {
+                (true, false) => node,
+                // The flag of a row of leaf values is the same bit.
+                (true, true) => [node[0], node[1] + first_row],
+                (false, false) => [node[0], node[1] + first_node],
+                (false, true) => {
+                    let start = level_set_start(node) + first_word;
+                    self.level_words[start] += first_node;
+                    categorical_node(node[0] >> FEATURE_SHIFT, start, node[1] & DEFAULT_LEFT != 0)
+                }
+            };
+            self.nodes.push(node);
+        }
         self.leaf_shares.extend(part.leaf_shares);
+        self.leaf_means.extend(part.leaf_means);
         self.gains.extend(part.gains);
     }
 
@@ -146,25 +211,20 @@ impl TreeBuilder {
     pub fn finish(self, n_features: usize, root_weight: f64) -> Tree {
         let mut feature_gains = vec![0.0; n_features];
         for (node, gain) in self.nodes.iter().zip(&self.gains) {
-            if node[0] & LEAF == 0 {
-                feature_gains[(node[0] & FEATURE_MASK) as usize] += gain / root_weight;
+            if node[1] & LEAF == 0 {
+                feature_gains[feature_of(*node)] += gain / root_weight;
             }
         }
-        Tree { nodes: self.nodes, level_words: self.level_words, leaf_shares: self.leaf_shares, feature_gains }
+        let Self { nodes, level_words, leaf_shares, leaf_means, .. } = self;
+        Tree { nodes, level_words, leaf_shares, leaf_means, feature_gains }
     }
 }
 
-/// A node of a part, with its references counted from the start of the whole.
-fn moved([head, right, low, high]: PackedNode, first_node: u32, first_word: u64, first_share: u64) -> PackedNode {
-    let shifted = |by: u64| {
-        let bits = (u64::from(low) | u64::from(high) << 32) + by;
-        (bits as u32, (bits >> 32) as u32)
-    };
-    let is_leaf = head & LEAF != 0;
-    let (low, high) = match (is_leaf, right) {
-        (true, LEAF_SHARES) => shifted(first_share),
-        (false, _) if head & CATEGORICAL != 0 => shifted(first_word),
-        _ => (low, high),
-    };
-    [head, if is_leaf { right } else { right + first_node }, low, high]
+fn default_flag(default_left: bool) -> u32 {
+    if default_left { DEFAULT_LEFT } else { 0 }
+}
+
+fn categorical_node(feature: u32, set_start: usize, default_left: bool) -> PackedNode {
+    let (low, high) = (set_start as u32 & PLACE_MASK, (set_start >> DEFAULT_LEFT.trailing_zeros()) as u32);
+    [feature << FEATURE_SHIFT | high, CATEGORICAL | default_flag(default_left) | low]
 }

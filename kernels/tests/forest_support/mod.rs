@@ -3,10 +3,10 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use paceline_kernels::draws::Draws;
-use paceline_kernels::forest::tree::{CATEGORICAL, DEFAULT_LEFT, FEATURE_MASK, LEAF, LEAF_CLASS, LEAF_MEAN, LEAF_SHARES};
+use paceline_kernels::forest::tree::{BIN_MASK, CATEGORICAL, DEFAULT_LEFT, FEATURE_SHIFT, LEAF, LEAF_ROW, PLACE_MASK};
 use paceline_kernels::forest::{
     BinCodes, BinnedColumn, BinnedColumns, Criterion, FeatureKind, GrowSettings, Grower, InBag, MISSING_LEVEL, Nesting, NumericBins,
-    Outcome, RawColumn, Target, TrainingSet, Tree, encode_levels,
+    Outcome, PackedNode, RawColumn, Target, TrainingSet, Tree, encode_levels,
 };
 use std::collections::BTreeSet;
 
@@ -94,6 +94,11 @@ impl Table {
         raw
     }
 
+    /// The upper ends of a numeric feature's bins.
+    pub fn thresholds(&self, feature: usize) -> &[f64] {
+        &self.binned[feature].0
+    }
+
     pub fn kinds(&self) -> Vec<FeatureKind> {
         let kind = |feature: &Feature| match feature {
             Feature::Numeric(_) => FeatureKind::Numeric,
@@ -111,27 +116,42 @@ impl Table {
 }
 
 /// One value as a tree sees it: missing ones have none.
-fn value_of(feature: &Feature, row: usize) -> Option<f64> {
+pub fn value_of(feature: &Feature, row: usize) -> Option<f64> {
     match feature {
         Feature::Numeric(values) => Some(values[row]).filter(|value| !value.is_nan()),
         Feature::Categorical(levels, n_levels) => Some(levels[row]).filter(|&level| (level as usize) < *n_levels).map(f64::from),
     }
 }
 
-/// Whether a row goes left at an inner node, by the node's written meaning.
-pub fn goes_left(tree: &Tree, node: [u32; 4], value: Option<f64>) -> bool {
-    let default_left = node[0] & DEFAULT_LEFT != 0;
-    let bits = u64::from(node[2]) | u64::from(node[3]) << 32;
+/// The feature that an inner node tests.
+pub fn feature_of(node: PackedNode) -> usize {
+    (node[0] >> FEATURE_SHIFT) as usize
+}
+
+/// Where the level set of a categorical node begins.
+fn set_start(node: PackedNode) -> usize {
+    ((node[0] & BIN_MASK) as usize) << 29 | (node[1] & PLACE_MASK) as usize
+}
+
+/// The right child of an inner node.
+pub fn right_of(tree: &Tree, node: PackedNode) -> usize {
+    if node[1] & CATEGORICAL != 0 { tree.level_words[set_start(node)] as usize } else { (node[1] & PLACE_MASK) as usize }
+}
+
+/// Whether a row goes left at an inner node, by the node's written meaning. `thresholds` are those of its feature.
+pub fn goes_left(tree: &Tree, thresholds: &[f64], node: PackedNode, value: Option<f64>) -> bool {
+    let default_left = node[1] & DEFAULT_LEFT != 0;
     match value {
         None => default_left,
-        Some(level) if node[0] & CATEGORICAL != 0 => {
-            let set = &tree.level_words[bits as usize..];
-            let (first_word, words, level) = (set[0], &set[2..2 + set[1] as usize], level as u32);
+        Some(level) if node[1] & CATEGORICAL != 0 => {
+            let set = &tree.level_words[set_start(node)..];
+            let (first_word, n_words, level) = (set[1] & 0xffff, set[1] >> 16, level as u32);
+            let words = &set[2..2 + n_words as usize];
             let in_set =
                 level / 32 >= first_word && words.get((level / 32 - first_word) as usize).is_some_and(|word| word >> (level % 32) & 1 == 1);
             in_set != default_left
         }
-        Some(value) => value <= f64::from_bits(bits),
+        Some(value) => thresholds.get((node[0] & BIN_MASK) as usize).is_none_or(|&threshold| value <= threshold),
     }
 }
 
@@ -183,16 +203,17 @@ impl<'a> NaiveCheck<'a> {
         let fewest = f64::from(self.settings.min_samples_split.max(2 * self.settings.min_samples_leaf).max(2));
         let may_split = n_draws >= fewest && !self.is_pure(&rows) && self.settings.max_depth.is_none_or(|max| depth < max);
         let best = if may_split { self.best_gain_of(&rows, &tried) } else { None };
-        if node[0] & LEAF != 0 {
+        if node[1] & LEAF != 0 {
             assert!(best.is_none() || self.may_fall_short(&tried), "node {idx} is a leaf but could gain {best:?}");
             self.check_leaf(node, &rows);
             return idx + 1;
         }
         let best = best.expect("a split node must have a division");
-        let feature = node[0] & FEATURE_MASK;
+        let feature = feature_of(node) as u32;
         assert!(tried.contains(&feature), "node {idx} splits on a feature that it did not draw");
+        let thresholds = self.table.thresholds(feature as usize);
         let (left, right): (Vec<_>, Vec<_>) =
-            rows.iter().partition(|row| goes_left(self.tree, node, value_of(&self.table.features[feature as usize], row.row)));
+            rows.iter().partition(|row| goes_left(self.tree, thresholds, node, value_of(&self.table.features[feature as usize], row.row)));
         let smaller = n_draws_of(&left).min(n_draws_of(&right));
         assert!(smaller >= f64::from(self.settings.min_samples_leaf), "node {idx} has a child that is too small");
         let gain = impurity - self.impurity(&left) - self.impurity(&right);
@@ -205,14 +226,14 @@ impl<'a> NaiveCheck<'a> {
         let (left_weight, right_weight) = (weight_of(&left), weight_of(&right));
         if !has_missing && (left_weight - right_weight).abs() > 1e-9 * left_weight {
             assert_eq!(
-                node[0] & DEFAULT_LEFT != 0,
+                node[1] & DEFAULT_LEFT != 0,
                 left_weight > right_weight,
                 "node {idx}: unseen missing values go with most of the weight"
             );
         }
         let candidates: Vec<u32> = candidates.into_iter().filter(|feature| !constant.contains(feature)).collect();
         let after_left = self.node(idx + 1, left, candidates.clone(), draws.child(0), depth + 1);
-        assert_eq!(node[1] as usize, after_left, "the right child follows the left part");
+        assert_eq!(right_of(self.tree, node), after_left, "the right child follows the left part");
         self.node(after_left, right, candidates, draws.child(1), depth + 1)
     }
 
@@ -286,18 +307,18 @@ impl<'a> NaiveCheck<'a> {
         }
     }
 
-    fn check_leaf(&self, node: [u32; 4], rows: &[BagRow]) {
-        let bits = u64::from(node[2]) | u64::from(node[3]) << 32;
+    fn check_leaf(&self, node: PackedNode, rows: &[BagRow]) {
+        let content = node[1] & PLACE_MASK;
         let weight = weight_of(rows);
-        match (&self.table.label, node[1]) {
-            (Label::Values(values), LEAF_MEAN) => {
+        match (&self.table.label, node[1] & LEAF_ROW != 0) {
+            (Label::Values(values), true) => {
                 let mean = rows.iter().map(|row| row.weight * values[row.row]).sum::<f64>() / weight;
-                assert!((f64::from_bits(bits) - mean).abs() <= 1e-9 * (1.0 + mean.abs()));
+                assert!((self.tree.leaf_means[content as usize] - mean).abs() <= 1e-9 * (1.0 + mean.abs()));
             }
-            (Label::Classes(..), LEAF_CLASS) => assert!((self.class_weight(rows, bits as u32) - weight).abs() <= 1e-9 * weight),
-            (Label::Classes(_, n_classes), LEAF_SHARES) => {
+            (Label::Classes(..), false) => assert!((self.class_weight(rows, content) - weight).abs() <= 1e-9 * weight),
+            (Label::Classes(_, n_classes), true) => {
                 for class in 0..*n_classes {
-                    let share = f64::from(self.tree.leaf_shares[bits as usize * *n_classes as usize + class as usize]);
+                    let share = f64::from(self.tree.leaf_shares[(content * n_classes + class) as usize]);
                     assert!((share - self.class_weight(rows, class) / weight).abs() < 1e-6);
                 }
             }

@@ -1,0 +1,287 @@
+//! The best thresholds of up to eight numeric features of a node, found side by side: a lane of a vector for each feature. The
+//! rows of a small node are sorted by their codes, all lanes at once; those of a large one are counted into bins. Then one sweep
+//! over the rows, or over the bins, moves them to the left and scores every lane's division with the same instructions.
+//! This room must not know which features are tried, nor what becomes of the node.
+
+mod class_lanes;
+mod response_lanes;
+mod sort;
+mod sweep;
+mod vector;
+
+pub(super) use class_lanes::{ClassLanes, LaneClass, LaneWeight};
+pub(super) use response_lanes::{LaneResponse, ResponseLanes};
+pub(super) use vector::prefetch;
+
+use super::criterion::Measure;
+use super::frame::Frame;
+use super::splitting::{Rule, Split};
+use sweep::{Found, sweep_bins, sweep_rows};
+use vector::{OnVectors, Vector, on_vectors};
+
+/// Features that are judged at once: a 512-bit vector of doubles.
+pub(super) const N_LANES: usize = 8;
+/// Rows of a node whose features may be sorted; with more, bins are cheaper.
+const MAX_SORTED_ROWS: usize = 128;
+/// Rows for each bin from which on bins are cheaper in a small node too.
+const ROWS_PER_BIN: usize = 1;
+/// Bin sums for which one row must pay. With fewer rows a feature by itself is cheaper, which need not touch every bin.
+const MAX_CELLS_PER_ROW: usize = 64;
+
+/// The sums of one measure for a division in each lane.
+pub(super) trait LaneSums: Send {
+    /// What a row adds, as the lanes take it.
+    type Item: Copy + Default + Send;
+    /// One sum of a bin.
+    type Cell: Copy + Default + PartialEq + Send;
+
+    /// Sums of a bin.
+    fn n_cells(&self) -> usize;
+    /// What stands for an item in the low half of a sorted key: the item itself, or where it stands.
+    fn packed(item: Self::Item, position: usize) -> u32;
+    /// The item again.
+    fn unpacked(packed: u32, items: &[Self::Item]) -> Self::Item;
+    /// Adds an item to its bin, whose sums begin at `first`.
+    fn add(&self, cells: &mut [[Self::Cell; N_LANES]], first: usize, lane: usize, item: Self::Item);
+    /// Draws in a bin.
+    fn n_draws(cells: &[[Self::Cell; N_LANES]], lane: usize) -> f64;
+    /// Weight of a bin, and of an item.
+    fn weight_of_cells(cells: &[[Self::Cell; N_LANES]], lane: usize) -> f64;
+    /// Weight of an item.
+    fn weight_of(item: Self::Item) -> f64;
+
+    /// Puts all rows on the right.
+    fn start(&mut self);
+    /// Moves the row of a key in each lane to the left and scores the divisions; `words` is the key as a vector. Negative and
+    /// infinite when a side has no weight.
+    fn move_rows<V: Vector>(&mut self, vector: V, words: V::Words, key: &[u32; N_LANES], items: &[Self::Item]) -> V::Doubles;
+    /// Moves one bin in each lane to the left and scores the divisions.
+    fn move_cells<V: Vector>(&mut self, vector: V, cells: &[[Self::Cell; N_LANES]]) -> V::Doubles;
+    /// Where both sides have so many draws.
+    fn have_draws<V: Vector>(&self, vector: V, min_draws: f64) -> V::Mask;
+    /// Draws in the node.
+    fn n_node_draws(&self) -> f64;
+}
+
+/// A feature in a lane.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LaneColumn {
+    pub feature: u32,
+    pub n_value_bins: usize,
+}
+
+/// Buffers for the nodes of one thread, and the verdict on the last features.
+pub(super) struct LaneJudge<M: Measure> {
+    sums: M::Lanes,
+    items: Vec<ItemOf<M>>,
+    codes: Vec<[u16; N_LANES]>,
+    /// Codes above, packed items below; first in the order of codes, then with the missing code first.
+    keys: [Vec<[u32; N_LANES]>; 2],
+    /// Sums by bin, [n_bins, n_cells]; likewise.
+    cells: [Vec<[CellOf<M>; N_LANES]>; 2],
+    form: Form,
+    found: Found,
+    is_constant: [bool; N_LANES],
+}
+
+type ItemOf<M> = <<M as Measure>::Lanes as LaneSums>::Item;
+type CellOf<M> = <<M as Measure>::Lanes as LaneSums>::Cell;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Sorted,
+    Binned,
+}
+
+/// How a feature fared.
+#[derive(Clone, Copy)]
+pub(super) enum Verdict {
+    /// All rows have the same code.
+    Constant,
+    /// The score of its best division, below all others where none is allowed.
+    Score(f64),
+}
+
+impl<M: Measure> LaneJudge<M> {
+    pub fn new(measure: &M) -> Self {
+        Self {
+            sums: measure.lanes(),
+            items: Vec::new(),
+            codes: Vec::new(),
+            keys: [Vec::new(), Vec::new()],
+            cells: [Vec::new(), Vec::new()],
+            form: Form::Sorted,
+            found: Found::new(),
+            is_constant: [false; N_LANES],
+        }
+    }
+
+    /// Turns to a node, which may be judged here if it is so.
+    pub fn begin(&mut self, measure: &M, node: &M::Sides) -> bool {
+        measure.begin_lanes(node, &mut self.sums)
+    }
+
+    /// Whether a node is so small that further lanes cost next to nothing.
+    pub fn is_small(n_rows: usize) -> bool {
+        n_rows <= MAX_SORTED_ROWS
+    }
+
+    /// Whether a feature is worth a lane.
+    pub fn takes(&self, n_rows: usize, n_value_bins: usize) -> bool {
+        Self::is_small(n_rows) || (n_value_bins + 1) * self.sums.n_cells() <= n_rows.saturating_mul(MAX_CELLS_PER_ROW)
+    }
+
+    /// Judges features of the node.
+    pub fn judge<F: Frame<M>>(&mut self, measure: &M, columns: &[LaneColumn], frame: &F, rows: &[F::Row], min_draws: f64) {
+        let n_bins = columns.iter().map(|column| column.n_value_bins + 1).max().unwrap_or(0);
+        let is_sorted = Self::is_small(rows.len()) && n_bins * ROWS_PER_BIN > rows.len();
+        self.form = if is_sorted { Form::Sorted } else { Form::Binned };
+        match self.form {
+            Form::Sorted => self.load_keys(measure, columns, frame, rows),
+            Form::Binned => self.load_cells(measure, columns, frame, rows),
+        }
+        on_vectors(Sweep { judge: self, columns, min_draws });
+    }
+
+    fn load_keys<F: Frame<M>>(&mut self, measure: &M, columns: &[LaneColumn], frame: &F, rows: &[F::Row]) {
+        let features = features_of(columns);
+        self.items.clear();
+        self.items.extend(rows.iter().map(|&row| measure.lane_item(frame.item(row), &self.sums)));
+        frame.gather(&features[..columns.len()], rows, &mut self.codes);
+        let keys = &mut self.keys[0];
+        keys.clear();
+        keys.extend(self.items.iter().zip(&self.codes).enumerate().map(|(position, (&item, codes))| {
+            let packed = M::Lanes::packed(item, position);
+            codes.map(|code| u32::from(code) << 16 | packed)
+        }));
+    }
+
+    fn load_cells<F: Frame<M>>(&mut self, measure: &M, columns: &[LaneColumn], frame: &F, rows: &[F::Row]) {
+        let n_cells = self.sums.n_cells();
+        let n_bins = columns.iter().map(|column| column.n_value_bins + 1).max().unwrap_or(0);
+        let Self { sums, cells: [cells, _], codes, .. } = self;
+        cells.clear();
+        cells.resize(n_bins * n_cells, [CellOf::<M>::default(); N_LANES]);
+        let features = features_of(columns);
+        frame.for_each_code(&features[..columns.len()], rows, codes, |lane, code, item| {
+            sums.add(cells, usize::from(code) * n_cells, lane, measure.lane_item(item, sums));
+        });
+    }
+
+    /// How the feature in a lane fared.
+    pub fn verdict(&self, lane: usize) -> Verdict {
+        if self.is_constant[lane] { Verdict::Constant } else { Verdict::Score(self.found.scores[lane]) }
+    }
+
+    /// The best division of the feature in a lane, where there is one.
+    pub fn split(&self, lane: usize, column: &LaneColumn) -> Split {
+        let missing_first = self.found.missing_first[lane];
+        let at = self.found.ends[lane] as usize;
+        let (last, next, left_weight) = match self.form {
+            Form::Sorted => self.sorted_end(lane, at, missing_first),
+            Form::Binned => self.binned_end(lane, at, missing_first),
+        };
+        // With the missing code first, codes are one more than they were.
+        let shift = usize::from(missing_first);
+        let (last, next) = (last - shift, next.map(|next| next - shift).filter(|&next| next < column.n_value_bins));
+        let has_missing = missing_first || self.has_missing(lane, column);
+        Split {
+            feature: column.feature,
+            score: self.found.scores[lane],
+            left_weight,
+            rule: Rule::Threshold {
+                last_left: middle(last, next, column.n_value_bins),
+                missing_left: has_missing.then_some(missing_first),
+            },
+        }
+    }
+
+    /// The last code on the left, the next that occurs, and the weight on the left.
+    fn sorted_end(&self, lane: usize, at: usize, missing_first: bool) -> (usize, Option<usize>, f64) {
+        let keys = &self.keys[usize::from(missing_first)];
+        let weight = keys[..=at].iter().map(|key| M::Lanes::weight_of(M::Lanes::unpacked(key[lane] & 0xffff, &self.items))).sum();
+        let code = |position: usize| keys.get(position).map(|key| (key[lane] >> 16) as usize);
+        (code(at).unwrap_or(0), code(at + 1), weight)
+    }
+
+    fn binned_end(&self, lane: usize, at: usize, missing_first: bool) -> (usize, Option<usize>, f64) {
+        let mut bins = self.cells[usize::from(missing_first)].chunks_exact(self.sums.n_cells());
+        let weight = bins.by_ref().take(at + 1).map(|cells| M::Lanes::weight_of_cells(cells, lane)).sum();
+        let next = bins.position(|cells| M::Lanes::n_draws(cells, lane) > 0.0).map(|further| at + 1 + further);
+        (at, next, weight)
+    }
+
+    fn has_missing(&self, lane: usize, column: &LaneColumn) -> bool {
+        match self.form {
+            Form::Sorted => self.keys[0].last().is_some_and(|key| (key[lane] >> 16) as usize == column.n_value_bins),
+            Form::Binned => self.bin(column.n_value_bins).is_some_and(|cells| M::Lanes::n_draws(cells, lane) > 0.0),
+        }
+    }
+
+    fn bin(&self, bin: usize) -> Option<&[[CellOf<M>; N_LANES]]> {
+        self.cells[0].chunks_exact(self.sums.n_cells()).nth(bin)
+    }
+}
+
+/// Puts the threshold in the middle, counted in bins, between the two neighbouring bins that occur in the node. This is where
+/// unseen values are most evenly divided, and it is the same for any monotone scaling of the feature.
+fn middle(last: usize, next: Option<usize>, n_value_bins: usize) -> u16 {
+    next.map_or(n_value_bins - 1, |next| last + (next - last - 1) / 2) as u16
+}
+
+fn features_of(columns: &[LaneColumn]) -> [u32; N_LANES] {
+    let mut features = [0; N_LANES];
+    columns.iter().zip(&mut features).for_each(|(column, feature)| *feature = column.feature);
+    features
+}
+
+/// The part that is worth vector instructions.
+struct Sweep<'a, M: Measure> {
+    judge: &'a mut LaneJudge<M>,
+    columns: &'a [LaneColumn],
+    min_draws: f64,
+}
+
+impl<M: Measure> OnVectors for Sweep<'_, M> {
+    #[inline(always)]
+    fn run<V: Vector>(self, vector: V) {
+        let LaneJudge {
+            sums,
+            items,
+            codes: _,
+            keys: [keys, missing_first_keys],
+            cells: [cells, missing_first_cells],
+            form,
+            found,
+            is_constant,
+        } = self.judge;
+        *found = Found::new();
+        match form {
+            Form::Sorted => {
+                sort::sort_lanes(vector, keys);
+                let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return };
+                *is_constant = std::array::from_fn(|lane| first[lane] >> 16 == last[lane] >> 16);
+                let has_missing = self.columns.iter().zip(last).any(|(column, key)| (key >> 16) as usize == column.n_value_bins);
+                sweep_rows(vector, keys, items, sums, self.min_draws, found, false);
+                if has_missing {
+                    sweep::put_missing_first(keys, self.columns, missing_first_keys);
+                    sort::sort_lanes(vector, missing_first_keys);
+                    sweep_rows(vector, missing_first_keys, items, sums, self.min_draws, found, true);
+                }
+            }
+            Form::Binned => {
+                let n_cells = sums.n_cells();
+                let n_draws = sums.n_node_draws();
+                *is_constant = [true; N_LANES];
+                for (lane, _) in self.columns.iter().enumerate() {
+                    let fullest = cells.chunks_exact(n_cells).map(|cells| M::Lanes::n_draws(cells, lane)).find(|&n| n > 0.0);
+                    is_constant[lane] = fullest.is_none_or(|fullest| fullest >= n_draws);
+                }
+                sweep_bins(vector, cells, sums, self.min_draws, found, false);
+                if sweep::put_missing_bins_first::<M::Lanes>(cells, n_cells, self.columns, missing_first_cells) {
+                    sweep_bins(vector, missing_first_cells, sums, self.min_draws, found, true);
+                }
+            }
+        }
+    }
+}
