@@ -52,16 +52,25 @@ pub struct StagePlan {
     pub tolerates_missing_items: bool,
 }
 
-/// The file or directory that a job writes.
+/// The file or directory that a job writes, and files beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputPlan {
     /// Where the user wants it; appears whole or not at all.
     pub path: PathBuf,
     /// Whether what stands there may be replaced.
     pub force: bool,
+    /// Single files that the job writes too; they are published before the output itself.
+    #[serde(default)]
+    pub beside: Vec<PathBuf>,
 }
 
 impl OutputPlan {
+    /// Everything that the job writes, the output itself last, each as a plan of its own.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        let plan = |path: &PathBuf| Self { path: path.clone(), force: self.force, beside: vec![] };
+        self.beside.iter().chain([&self.path]).map(plan)
+    }
+
     /// Where the output grows until it is published by a rename: beside its final place, so that the rename stays within one
     /// filesystem, and named after the job, so that two jobs never share it.
     #[must_use]
@@ -170,7 +179,7 @@ mod tests {
 
     #[test]
     fn two_jobs_never_share_a_staging_path() {
-        let output = OutputPlan { path: "/data/out.csv".into(), force: false };
+        let output = OutputPlan { path: "/data/out.csv".into(), force: false, beside: vec![] };
         let (one, two) = (output.staging_path(Path::new("/c/jobs/1")), output.staging_path(Path::new("/c/jobs/2")));
         assert_ne!(one, two);
         assert_eq!(one.parent(), output.path.parent());

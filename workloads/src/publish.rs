@@ -43,6 +43,10 @@ impl StagedFile {
 
 /// Refuses an output that could not be published: nowhere to put it, no right to write there, or something in its place.
 pub fn check_output(output: &OutputPlan) -> Result<(), Refusal> {
+    output.each().try_for_each(|output| check_one(&output))
+}
+
+fn check_one(output: &OutputPlan) -> Result<(), Refusal> {
     let shown = output.path.display();
     let Some((directory, _)) = output.path.parent().zip(output.path.file_name()) else {
         return Err(Refusal::bad_input(format!("{shown}: is not the path of a file or directory that can be written; name one")));
@@ -69,6 +73,11 @@ pub fn staging_path(job: &JobContext<'_>) -> Result<PathBuf, Failure> {
     Ok(output_of(job)?.staging_path(job.dir.path()))
 }
 
+/// Where the write stage puts the file that is to stand at `path` beside the output.
+pub fn staging_path_beside(job: &JobContext<'_>, path: &Path) -> Result<PathBuf, Failure> {
+    Ok(plan_beside(output_of(job)?, path)?.staging_path(job.dir.path()))
+}
+
 /// The record of the complete file at `path`: its length and hash, so that every later step can tell it from another.
 pub fn stage_file(name: &str, path: &Path, n_rows: u64) -> Result<StagedFile, Failure> {
     let (size_bytes, hash) = hash_file(path)?;
@@ -89,9 +98,26 @@ pub fn staged_files(written: &StageParts) -> Result<Vec<StagedFile>, Failure> {
 
 /// Opens the publish stage for an output of these files. `facts` go into the summary.
 pub fn open(job: &JobContext<'_>, files: Vec<StagedFile>, facts: Vec<(String, String)>) -> Result<Arc<dyn StageTask>, Failure> {
-    let output = output_of(job)?.clone();
-    let staging = output.staging_path(job.dir.path());
-    Ok(Arc::new(PublishTask { output, staging, files, facts }))
+    open_with(job, files, vec![], facts)
+}
+
+/// The same with single files beside the output, each with its place.
+pub fn open_with(
+    job: &JobContext<'_>,
+    files: Vec<StagedFile>,
+    beside: Vec<(PathBuf, StagedFile)>,
+    facts: Vec<(String, String)>,
+) -> Result<Arc<dyn StageTask>, Failure> {
+    let output = output_of(job)?;
+    let task = |output: OutputPlan, files| PublishTask { staging: output.staging_path(job.dir.path()), output, files };
+    let beside = beside.into_iter().map(|(path, file)| Ok(task(plan_beside(output, &path)?, vec![file])));
+    let beside = beside.collect::<Result<Vec<_>, Failure>>()?;
+    Ok(Arc::new(PublishAllTask { beside, main: task(output.clone(), files), facts }))
+}
+
+fn plan_beside(output: &OutputPlan, path: &Path) -> Result<OutputPlan, Failure> {
+    let plan = output.each().find(|plan| plan.path == path);
+    plan.ok_or_else(|| Failure::storage(format!("{}: is not among the job's outputs; submit the job again", path.display())))
 }
 
 /// The summary that the publish stage left.
@@ -103,24 +129,34 @@ pub fn summary(job: &JobContext<'_>, stage: StageIdx) -> Result<JobSummary, Fail
 
 /// Removes what a job that ended without its output has staged.
 pub fn remove_staging(output: &OutputPlan, job_dir: &Path) -> Result<(), Failure> {
-    let staging = output.staging_path(job_dir);
-    remove(&staging)?;
-    remove_temporaries_of(&staging)
+    for output in output.each() {
+        let staging = output.staging_path(job_dir);
+        remove(&staging)?;
+        remove_temporaries_of(&staging)?;
+    }
+    Ok(())
 }
 
 /// The one item of the publish stage. It may run again after it was killed at any point, or beside another attempt.
+struct PublishAllTask {
+    beside: Vec<PublishTask>,
+    /// Last, so that all is there when the output is.
+    main: PublishTask,
+    facts: Vec<(String, String)>,
+}
+
+/// One thing to be put in its place.
 struct PublishTask {
     output: OutputPlan,
     staging: PathBuf,
     files: Vec<StagedFile>,
-    facts: Vec<(String, String)>,
 }
 
-impl StageTask for PublishTask {
+impl StageTask for PublishAllTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
         let fail = |failure| ItemFailure { item: block.start, failure };
-        self.publish().map_err(fail)?;
-        let summary = JobSummary { facts: self.facts.clone(), output_hash: Some(output_hash(&self.files)) };
+        self.beside.iter().chain([&self.main]).try_for_each(PublishTask::publish).map_err(fail)?;
+        let summary = JobSummary { facts: self.facts.clone(), output_hash: Some(output_hash(&self.main.files)) };
         let bytes = serde_json::to_vec(&summary).map_err(|e| fail(Failure::storage(format!("the summary cannot be written: {e}"))))?;
         outputs.push(&bytes);
         Ok(())

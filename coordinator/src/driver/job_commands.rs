@@ -8,6 +8,7 @@ use crate::jobs::Job;
 use crate::journal::Record;
 use paceline_common::failure::Refusal;
 use paceline_common::ids::JobId;
+use paceline_common::job::OutputPlan;
 use paceline_common::view::{JobState, JobView};
 use paceline_scheduler::event::Event;
 
@@ -34,14 +35,15 @@ impl Driver {
             return Err(Refusal::conflict(format!("{MAX_ACTIVE_JOBS} jobs are unfinished already; wait until some are over")));
         }
         let Some(output) = &record.plan.output else { return Ok(()) };
-        let writes_it =
-            |known: &&Job| known.ended.is_none() && known.record.plan.output.as_ref().is_some_and(|other| other.path == output.path);
-        match self.jobs.values().find(writes_it) {
-            Some(other) => {
-                Err(Refusal::conflict(format!("{}: job {} writes this output already; name another", output.path.display(), other.id())))
+        for ours in output.each() {
+            let writes_it = |other: &OutputPlan| other.each().any(|theirs| theirs.path == ours.path);
+            let is_taken = |known: &&Job| known.ended.is_none() && known.record.plan.output.as_ref().is_some_and(writes_it);
+            if let Some(other) = self.jobs.values().find(is_taken) {
+                let message = format!("{}: job {} writes this output already; name another", ours.path.display(), other.id());
+                return Err(Refusal::conflict(message));
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
     pub(super) fn wait(&mut self, job: JobId, reply: Reply<Result<JobView, Refusal>>) {

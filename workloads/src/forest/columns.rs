@@ -1,10 +1,11 @@
 //! The first stage of training: every item reads one column, checks it, and yields it in the form in which the later stages use
 //! it in place. It must not know trees.
 
+use super::choices::TaskChoice;
 use super::layout::{ColumnLayout, ColumnRole, FeatureColumn};
 use super::model::{FeatureSpec, FeatureType};
 use super::packed::{self, Packed};
-use super::settings::{TaskChoice, TrainSettings};
+use super::settings::TrainSettings;
 use super::target::{self, ClassLabels, Target};
 use crate::table::{Column, TableSource, TextColumn};
 use crate::workload::{ItemFailure, StageTask};
@@ -20,13 +21,13 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ColumnFacts {
     /// Arrays: `codes`, and `thresholds` where the feature is numeric.
-    Feature { spec: FeatureSpec, code_width_bytes: usize },
+    Feature { spec: FeatureSpec, code_width_bytes: usize, hash: String },
     /// Array: `classes`, u32.
-    Classes { labels: ClassLabels },
+    Classes { labels: ClassLabels, hash: String },
     /// Array: `values`, f64.
-    Values,
+    Values { hash: String },
     /// Array: `weights`, f64.
-    Weights,
+    Weights { hash: String },
 }
 
 /// The stage, opened: the tables are parsed once for all columns.
@@ -41,7 +42,7 @@ impl ColumnsTask {
     pub(super) fn open(settings: &TrainSettings) -> Result<Self, Failure> {
         let source = TableSource::open(&settings.data)?;
         let layout = ColumnLayout::of(settings, &source)?;
-        Ok(Self { source, layout, task: settings.task, max_bins: settings.max_bins as usize })
+        Ok(Self { source, layout, task: settings.task, max_bins: settings.max_bins() as usize })
     }
 
     fn pack_item(&self, item: u64) -> Result<Vec<u8>, Failure> {
@@ -49,7 +50,10 @@ impl ColumnsTask {
             Some(ColumnRole::Target(name)) => pack_target(&target::target_of(name, &*self.source.read_column(name)?, self.task)?),
             Some(ColumnRole::Weight(name)) => {
                 let weights = target::weights_of(name, &*self.source.read_column(name)?)?;
-                packed::pack(&ColumnFacts::Weights, &[NewArray::vector("weights", &weights)])
+                packed::pack(
+                    &ColumnFacts::Weights { hash: hash_of(&[bytemuck::cast_slice(&weights)]) },
+                    &[NewArray::vector("weights", &weights)],
+                )
             }
             Some(ColumnRole::Feature(feature)) => pack_feature(feature, &*self.read_feature(feature)?, self.max_bins),
             None => Err(Failure::bad_input(format!("there is no column {item} to read"))),
@@ -73,9 +77,13 @@ impl StageTask for ColumnsTask {
 fn pack_target(target: &Target) -> Result<Vec<u8>, Failure> {
     match target {
         Target::Classes { labels, codes } => {
-            packed::pack(&ColumnFacts::Classes { labels: labels.clone() }, &[NewArray::vector("classes", codes)])
+            let hash = hash_of(&[labels.to_texts().join("\0").as_bytes(), bytemuck::cast_slice(codes)]);
+            packed::pack(&ColumnFacts::Classes { labels: labels.clone(), hash }, &[NewArray::vector("classes", codes)])
         }
-        Target::Values(values) => packed::pack(&ColumnFacts::Values, &[NewArray::vector("values", values)]),
+        Target::Values(values) => {
+            let hash = hash_of(&[bytemuck::cast_slice(values)]);
+            packed::pack(&ColumnFacts::Values { hash }, &[NewArray::vector("values", values)])
+        }
     }
 }
 
@@ -96,11 +104,25 @@ fn pack_feature(feature: &FeatureColumn, column: &Column, max_bins: usize) -> Re
 }
 
 fn pack_codes(spec: FeatureSpec, codes: &BinCodes, thresholds: &[f64]) -> Result<Vec<u8>, Failure> {
-    let (codes, code_width_bytes) = match codes {
-        BinCodes::U8(codes) => (NewArray::vector("codes", codes), 1),
-        BinCodes::U16(codes) => (NewArray::vector("codes", codes), 2),
+    let (codes, code_bytes, code_width_bytes): (_, &[u8], _) = match codes {
+        BinCodes::U8(codes) => (NewArray::vector("codes", codes), codes, 1),
+        BinCodes::U16(codes) => (NewArray::vector("codes", codes), bytemuck::cast_slice(codes), 2),
     };
-    packed::pack(&ColumnFacts::Feature { spec, code_width_bytes }, &[codes, NewArray::vector("thresholds", thresholds)])
+    let hash = hash_of(&[spec.levels.join("\0").as_bytes(), code_bytes, bytemuck::cast_slice(thresholds)]);
+    packed::pack(&ColumnFacts::Feature { spec, code_width_bytes, hash }, &[codes, NewArray::vector("thresholds", thresholds)])
+}
+
+/// How many hex digits of a hash tell one column from another: 64 bits, against chance and not against malice.
+const N_HASH_DIGITS: usize = 16;
+
+/// What tells the contents of a column from others.
+fn hash_of(contents: &[&[u8]]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for bytes in contents {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    }
+    hasher.finalize().to_hex()[..N_HASH_DIGITS].to_owned()
 }
 
 /// The bin codes of a packed feature, in place.

@@ -1,24 +1,68 @@
 //! What `model show` prints of a forest. It reads the header and the small arrays, never the nodes.
 
-use super::model::{FeatureSpec, ForestHeader, TaskSpec};
+use super::model::{FeatureSpec, ForestHeader, PERMUTATION_IMPORTANCE, PERMUTATION_STANDARD_ERROR, TaskSpec};
 use paceline_common::artifact::Artifact;
 use paceline_common::failure::Failure;
 
 /// The facts of a forest, in the order in which a person reads them.
 pub fn describe(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
     let header = ForestHeader::of(artifact)?;
-    let n_nodes = artifact.arrays().get("nodes").and_then(|info| info.shape.first()).copied().unwrap_or(0);
     let mut facts = vec![("predicts".to_owned(), predicts(&header))];
     facts.push(("trees".to_owned(), header.n_trees.to_string()));
-    facts.push(("nodes".to_owned(), n_nodes.to_string()));
+    facts.extend(tree_sizes(artifact)?);
     facts.push(("trained on".to_owned(), format!("{} rows", header.n_rows)));
     facts.push(("seed".to_owned(), header.seed.to_string()));
     let score = header.oob_score.map_or("not measured".to_owned(), |score| format!("{score:.4}"));
     facts.push((format!("out-of-bag {}", header.task.score_name()), score));
     facts.push(("settings".to_owned(), header.settings_json.clone()));
     let importance = artifact.vector::<f64>("feature_importance", Some(header.features.len()))?;
-    facts.extend(header.features.iter().zip(importance).map(|(feature, &importance)| described(feature, importance)));
+    let permuted = permutation(artifact, header.features.len())?;
+    for (idx, (feature, importance)) in header.features.iter().zip(importance).enumerate() {
+        let (name, mut value) = described(feature, *importance);
+        if let Some(permuted) = permuted.get(idx) {
+            value = format!("{value}, {permuted}");
+        }
+        facts.push((name, value));
+    }
     Ok(facts)
+}
+
+/// Importance by permutation in words, one of them for each feature, or none where it was not measured.
+fn permutation(artifact: &Artifact, n_features: usize) -> Result<Vec<String>, Failure> {
+    if !artifact.has(PERMUTATION_IMPORTANCE) {
+        return Ok(vec![]);
+    }
+    let importance = artifact.vector::<f64>(PERMUTATION_IMPORTANCE, Some(n_features))?;
+    let errors = artifact.vector::<f64>(PERMUTATION_STANDARD_ERROR, Some(n_features))?;
+    let worded = importance.iter().zip(errors).map(|(importance, error)| {
+        // Of one tree the error is not known.
+        let error = if error.is_finite() { format!(" ± {error:.4}") } else { String::new() };
+        format!("by permutation {importance:.4}{error}")
+    });
+    Ok(worded.collect())
+}
+
+/// How large the trees are. Every split has two children, so a tree of n nodes has (n + 1) / 2 leaves.
+fn tree_sizes(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
+    let starts = artifact.vector::<u64>("node_starts", None)?;
+    let sizes: Vec<u64> = starts.iter().zip(starts.iter().skip(1)).map(|(&start, &end)| end.saturating_sub(start)).collect();
+    let depths: Vec<u64> = artifact.vector::<u32>("tree_depths", Some(sizes.len()))?.iter().map(|&depth| u64::from(depth)).collect();
+    let total = starts.last().copied().unwrap_or(0);
+    Ok(vec![
+        ("nodes".to_owned(), format!("{total}; of a tree {}", spread(&sizes))),
+        (
+            "leaves".to_owned(),
+            format!("{}; of a tree {}", (total + sizes.len() as u64) / 2, spread(&sizes.iter().map(|n| n.div_ceil(2)).collect::<Vec<_>>())),
+        ),
+        ("depth".to_owned(), format!("of a tree {}", spread(&depths))),
+    ])
+}
+
+fn spread(values: &[u64]) -> String {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    let [min, median, max] = [0, sorted.len() / 2, sorted.len().saturating_sub(1)].map(|at| sorted.get(at).copied().unwrap_or(0));
+    format!("{min} to {max}, median {median}")
 }
 
 fn predicts(header: &ForestHeader) -> String {
@@ -38,7 +82,8 @@ fn described(feature: &FeatureSpec, importance: f64) -> (String, String) {
 /// How many names a line holds.
 const MAX_NAMES_SHOWN: usize = 12;
 
-fn shortened(names: &[String]) -> String {
+/// The first of some names, and how many more there are.
+pub(super) fn shortened(names: &[String]) -> String {
     let shown = names.iter().take(MAX_NAMES_SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if names.len() > MAX_NAMES_SHOWN { format!("{shown} and {} more", names.len() - MAX_NAMES_SHOWN) } else { shown }
 }

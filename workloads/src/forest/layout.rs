@@ -1,6 +1,7 @@
 //! Which column of the tables plays which part in training, and which item of the first stage it is.
 //! It knows names, not values.
 
+use super::choices::MaxFeatures;
 use super::settings::TrainSettings;
 use crate::table::TableSource;
 use paceline_common::failure::Failure;
@@ -51,6 +52,14 @@ impl ColumnLayout {
             return Err(Failure::bad_input(format!(
                 "{}: the data has no other column to learn from; name a table with features, or exclude fewer columns",
                 settings.target
+            )));
+        }
+        if let Some(MaxFeatures::Count(count)) = settings.max_features
+            && count as usize > features.len()
+        {
+            return Err(Failure::bad_input(format!(
+                "--max-features {count}: the data has {} columns to learn from; name at most so many, or say all",
+                features.len()
             )));
         }
         Ok(Self { target: settings.target.clone(), weight: settings.sample_weight.clone(), features })

@@ -2,6 +2,7 @@
 //! other programs in `docs/model-format.md`. It checks everything before use; what a node means, the kernels know.
 
 use super::target::{ClassLabels, MAX_CLASSES};
+use super::training_data::Thresholds;
 use crate::table::NumericKind;
 use paceline_common::artifact::{self, Artifact, NewArray};
 use paceline_common::failure::Failure;
@@ -132,6 +133,17 @@ impl TaskSpec {
     }
 }
 
+/// What tells the columns that a forest was trained on, as they were binned, from others.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataHashes {
+    /// Of the target.
+    pub target: String,
+    /// Of the rows' weights, where they had any.
+    pub weight: Option<String>,
+    /// Of each feature.
+    pub features: Vec<String>,
+}
+
 /// Everything of a model that is no array; small, and readable without its nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ForestHeader {
@@ -149,6 +161,8 @@ pub struct ForestHeader {
     pub seed: u64,
     /// Accuracy or R² on the rows that the trees did not see, where it was measured.
     pub oob_score: Option<f64>,
+    /// What it was trained on; `None` where an earlier version of the program wrote it.
+    pub data_hashes: Option<DataHashes>,
     /// How it was trained, as JSON: the settings without paths, so that the same training gives the same bytes anywhere.
     pub settings_json: String,
 }
@@ -161,6 +175,10 @@ impl ForestHeader {
             Some(_) => Some(number(artifact, "oob_score")?),
             None => None,
         };
+        let data_hashes = match artifact.metadata().get("data_hashes") {
+            Some(_) => Some(json(artifact, "data_hashes")?),
+            None => None,
+        };
         let header = Self {
             task: json(artifact, "task")?,
             target: artifact.entry("target")?.to_owned(),
@@ -169,6 +187,7 @@ impl ForestHeader {
             n_trees: number(artifact, "n_trees")?,
             seed: number(artifact, "seed")?,
             oob_score,
+            data_hashes,
             settings_json: artifact.entry("settings")?.to_owned(),
         };
         header.check().map_err(|why| artifact.refuse(&why))?;
@@ -212,6 +231,9 @@ impl ForestHeader {
             ("seed".to_owned(), self.seed.to_string()),
             ("settings".to_owned(), self.settings_json.clone()),
         ]);
+        if let Some(hashes) = &self.data_hashes {
+            entries.extend([to_json("data_hashes", serde_json::to_string(hashes))?]);
+        }
         // Rust writes the shortest decimal that reads back as the same number.
         entries.extend(self.oob_score.map(|score| ("oob_score".to_owned(), score.to_string())));
         Ok(entries)
@@ -276,14 +298,26 @@ fn view<'a>(artifact: &'a Artifact, header: &ForestHeader) -> Result<ForestView<
         level_words: artifact.vector("level_words", None)?,
         level_starts: artifact.vector("level_starts", Some(n_starts))?,
         leaf_shares: artifact.vector("leaf_shares", None)?,
+        leaf_means: artifact.vector("leaf_means", None)?,
         leaf_starts: artifact.vector("leaf_starts", Some(n_starts))?,
+        thresholds: artifact.vector("thresholds", None)?,
+        threshold_starts: artifact.vector("threshold_starts", Some(header.features.len() + 1))?,
     };
     let kinds = header.features.iter().map(FeatureSpec::kind).collect();
-    ForestView::new(slices, kinds, header.task.outcome()).map_err(|e| artifact.refuse(&e.to_string()))
+    let view = ForestView::new(slices, kinds, header.task.outcome()).map_err(|e| artifact.refuse(&e.to_string()))?;
+    if view.depths() != artifact.vector::<u32>("tree_depths", Some(n_starts - 1))? {
+        return Err(artifact.refuse("array tree_depths does not fit the nodes"));
+    }
+    Ok(view)
 }
 
-/// A node is four words.
-pub(super) const NODE_WORDS: usize = 4;
+/// The array of importance by permutation.
+pub(super) const PERMUTATION_IMPORTANCE: &str = "permutation_importance";
+/// The array of its standard error.
+pub(super) const PERMUTATION_STANDARD_ERROR: &str = "permutation_standard_error";
+
+/// A node is two words.
+pub(super) const NODE_WORDS: usize = 2;
 
 /// The arrays of a model, tree by tree; a slice each for the trees in their order, so that no tree is copied to be written.
 #[derive(Default)]
@@ -291,25 +325,48 @@ pub(super) struct TreeArrays<'a> {
     pub(super) nodes: Vec<&'a [u32]>,
     pub(super) level_words: Vec<&'a [u32]>,
     pub(super) leaf_shares: Vec<&'a [f32]>,
+    pub(super) leaf_means: Vec<&'a [f64]>,
+    /// [n_trees, n_features].
+    pub(super) feature_gains: Vec<f64>,
+    pub(super) tree_depths: Vec<u32>,
     /// One for each feature, summed to 1 unless no tree has a split.
     pub(super) feature_importance: Vec<f64>,
+    /// Where it was measured.
+    pub(super) permutation: Option<PermutationImportance>,
+}
+
+/// Importance by permutation, one number of each kind for each feature.
+pub(super) struct PermutationImportance {
+    pub(super) means: Vec<f64>,
+    pub(super) standard_errors: Vec<f64>,
 }
 
 /// Writes the model durably and atomically at `path`.
-pub(super) fn write(path: &Path, header: &ForestHeader, trees: &TreeArrays<'_>) -> Result<(), Failure> {
+pub(super) fn write(path: &Path, header: &ForestHeader, thresholds: &Thresholds, trees: &TreeArrays<'_>) -> Result<(), Failure> {
     let node_starts = starts(trees.nodes.iter().map(|words| words.len() / NODE_WORDS));
     let level_starts = starts(trees.level_words.iter().map(|words| words.len()));
-    let leaf_starts = starts(trees.leaf_shares.iter().map(|shares| shares.len()));
+    // A forest has shares or means, never both.
+    let leaf_starts = starts(trees.leaf_shares.iter().zip(&trees.leaf_means).map(|(shares, means)| shares.len() + means.len()));
     let n_nodes = node_starts.last().map_or(0, |&n| n as usize);
-    let arrays = [
+    let (n_shares, n_means) = (trees.leaf_shares.iter().map(|s| s.len()).sum(), trees.leaf_means.iter().map(|m| m.len()).sum());
+    let mut arrays = vec![
         NewArray::concatenated("nodes", &[n_nodes, NODE_WORDS], &trees.nodes),
         NewArray::vector("node_starts", &node_starts),
         NewArray::concatenated("level_words", &[level_starts.last().map_or(0, |&n| n as usize)], &trees.level_words),
         NewArray::vector("level_starts", &level_starts),
-        NewArray::concatenated("leaf_shares", &[leaf_starts.last().map_or(0, |&n| n as usize)], &trees.leaf_shares),
+        NewArray::concatenated("leaf_shares", &[n_shares], &trees.leaf_shares),
+        NewArray::concatenated("leaf_means", &[n_means], &trees.leaf_means),
         NewArray::vector("leaf_starts", &leaf_starts),
+        NewArray::vector("thresholds", &thresholds.values),
+        NewArray::vector("threshold_starts", &thresholds.starts),
+        NewArray::vector("tree_depths", &trees.tree_depths),
+        NewArray::concatenated("feature_gains", &[trees.tree_depths.len(), header.features.len()], &[&trees.feature_gains]),
         NewArray::vector("feature_importance", &trees.feature_importance),
     ];
+    if let Some(permutation) = &trees.permutation {
+        arrays.push(NewArray::vector(PERMUTATION_IMPORTANCE, &permutation.means));
+        arrays.push(NewArray::vector(PERMUTATION_STANDARD_ERROR, &permutation.standard_errors));
+    }
     artifact::write(path, KIND, VERSION, &header.to_metadata()?, &arrays)
 }
 

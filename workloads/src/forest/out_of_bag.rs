@@ -1,19 +1,24 @@
 //! The third stage of training, where it is asked for: every item predicts one block of the training rows with the trees that
-//! did not see them, and yields what the score needs. It must not know how a bag is drawn.
+//! did not see them, and yields what the score needs. A tree's part says which rows it saw; of trees of an earlier job the bag is
+//! drawn again.
 
-use super::growing::PackedTree;
-use super::model::FeatureSpec;
+use super::growing::Bags;
+use super::grown::GrownTrees;
+use super::oob_table;
 use super::training_data::{TrainingFacts, TrainingParts, refusal};
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::failure::Failure;
 use paceline_common::part::{ItemOutputs, StageParts};
 use paceline_common::range::ItemRange;
-use paceline_kernels::forest::{BinnedColumns, FeatureKind, ForestView, OutOfBag, Sampling, Target, class_of, out_of_bag};
+use paceline_kernels::forest::{BinnedColumns, ForestView, OutOfBag, ROWS_PER_CALL, Target, class_of, out_of_bag};
 use std::ops::Range;
 
 /// How many blocks the rows are cut into, whatever their number: the coordinator never needs to know how many rows there are.
-/// Every block draws all bags again, so more blocks would cost more than they spread.
+/// Every process that works on one checks all trees, so more blocks would cost more than they spread.
 pub(super) const N_BLOCKS: u64 = 16;
+
+/// The bytes of the score, with which an item begins. Where they are asked for, the predictions of the block follow.
+pub(super) const SCORE_BYTES: usize = 6 * size_of::<f64>();
 
 /// What the score is computed from; blocks add up in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,7 +52,7 @@ impl OobScore {
         let mut total = Self::default();
         for item in 0..blocks.n_items() {
             let bytes = blocks.item(item)?.unwrap_or_default();
-            let words: &[f64] = bytemuck::try_cast_slice(bytes).unwrap_or_default();
+            let words: &[f64] = bytemuck::try_cast_slice(bytes.get(..SCORE_BYTES).unwrap_or_default()).unwrap_or_default();
             let &[is_classification, n_scored, n_correct, squared_error, sum, sum_of_squares] = words else {
                 return Err(Failure::storage(format!("the out-of-bag result of block {item} is damaged; submit the job again")));
             };
@@ -68,18 +73,20 @@ impl OobScore {
     }
 }
 
-/// The mapped inputs of this stage.
+/// The mapped inputs of this stage, and the bags that are not in them.
 struct OobParts {
     training: TrainingParts,
-    trees: StageParts,
+    trees: GrownTrees,
     facts: TrainingFacts,
+    earlier_bags: Vec<Vec<u64>>,
 }
 
-/// What is checked once and read by every block. A view holds one tree, because the trees lie in different parts.
+/// What is checked once and read by every block.
 struct OobViews<'a> {
     columns: BinnedColumns<'a>,
     target: Target<'a>,
-    trees: Vec<ForestView<'a>>,
+    forest: ForestView<'a>,
+    bags: Vec<&'a [u64]>,
 }
 
 self_cell::self_cell!(
@@ -94,36 +101,56 @@ self_cell::self_cell!(
 /// The stage, opened.
 pub(super) struct OutOfBagTask {
     mapped: MappedOob,
-    sampling: Sampling,
-    seed: u64,
+    /// What is kept of each row's predictions.
+    keep: Keep,
+}
+
+/// What an item holds of the predictions, beside their score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keep {
+    /// Nothing.
+    Score,
+    /// The class or the number.
+    Predictions,
+    /// The probabilities of the classes too.
+    Probabilities,
 }
 
 impl OutOfBagTask {
-    pub(super) fn open(training: TrainingParts, trees: StageParts, sampling: Sampling, seed: u64) -> Result<Self, Failure> {
+    pub(super) fn open(training: TrainingParts, trees: GrownTrees, bags: &Bags, keep: Keep) -> Result<Self, Failure> {
         let facts = training.facts()?;
-        let mapped = MappedOob::try_new(OobParts { training, trees, facts }, |parts| OobViews::open(parts))?;
-        Ok(Self { mapped, sampling, seed })
+        let earlier_bags = (0..trees.n_earlier()).map(|tree_idx| bags.bits(tree_idx)).collect();
+        let mapped = MappedOob::try_new(OobParts { training, trees, facts, earlier_bags }, |parts| OobViews::open(parts))?;
+        Ok(Self { mapped, keep })
     }
 
-    fn score_block(&self, item: u64) -> Result<OobScore, Failure> {
+    /// Rows are summed and scored some at a time, so that few sums are held however many rows there are, unless they are kept.
+    fn score_block(&self, item: u64) -> Result<Vec<u8>, Failure> {
         let views = self.mapped.borrow_dependent();
-        let rows = block_rows(item, views.columns.n_rows());
-        let n_outputs = self.mapped.borrow_owner().facts.task.n_outputs();
-        let mut total = OutOfBag { sums: vec![0.0; rows.len() * n_outputs], n_trees: vec![0; rows.len()] };
-        for (tree_idx, tree) in views.trees.iter().enumerate() {
-            let one = out_of_bag(tree, &views.columns, self.sampling, self.seed, tree_idx as u64, rows.clone()).map_err(refusal)?;
-            total.sums.iter_mut().zip(&one.sums).for_each(|(sum, value)| *sum += value);
-            total.n_trees.iter_mut().zip(&one.n_trees).for_each(|(sum, value)| *sum += value);
+        let (rows, n_outputs) = (block_rows(item, views.columns.n_rows()), views.forest.n_outputs());
+        let mut score = OobScore { is_classification: matches!(views.target, Target::Classes { .. }), ..OobScore::default() };
+        let mut kept = OutOfBag { sums: vec![], n_trees: vec![] };
+        for start in rows.clone().step_by(ROWS_PER_CALL) {
+            let rows = start..rows.end.min(start + ROWS_PER_CALL);
+            let oob = out_of_bag(&views.forest, &views.columns, &views.bags, rows.clone()).map_err(refusal)?;
+            score.add(&oob, n_outputs, &views.target, rows);
+            if self.keep != Keep::Score {
+                kept.sums.extend(oob.sums);
+                kept.n_trees.extend(oob.n_trees);
+            }
         }
-        Ok(score(&total, n_outputs, &views.target, rows))
+        let mut bytes = bytemuck::cast_slice(&score.to_words()).to_vec();
+        if self.keep != Keep::Score {
+            bytes.extend(oob_table::pack_block(&kept, n_outputs, &views.target, self.keep == Keep::Probabilities)?);
+        }
+        Ok(bytes)
     }
 }
 
 impl StageTask for OutOfBagTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
         for item in block.start..block.end {
-            let score = self.score_block(item).map_err(|failure| ItemFailure { item, failure })?;
-            outputs.push(bytemuck::cast_slice(&score.to_words()));
+            outputs.push(&self.score_block(item).map_err(|failure| ItemFailure { item, failure })?);
         }
         Ok(())
     }
@@ -131,11 +158,13 @@ impl StageTask for OutOfBagTask {
 
 impl<'a> OobViews<'a> {
     fn open(parts: &'a OobParts) -> Result<Self, Failure> {
-        let kinds: Vec<FeatureKind> = parts.facts.features.iter().map(FeatureSpec::kind).collect();
-        let outcome = parts.facts.task.outcome();
-        let trees = (0..parts.trees.n_items())
-            .map(|item| ForestView::new(PackedTree::of(&parts.trees, item)?.slices, kinds.clone(), outcome).map_err(refusal));
-        Ok(Self { trees: trees.collect::<Result<_, Failure>>()?, columns: parts.training.columns()?, target: parts.training.target()? })
+        let trees = (0..parts.trees.n_trees()).map(|tree_idx| parts.trees.tree(tree_idx)).collect::<Result<Vec<_>, Failure>>()?;
+        let columns = parts.training.columns()?;
+        let slices = trees.iter().map(|tree| tree.slices).collect();
+        let forest = ForestView::of_trees(slices, &columns, parts.facts.task.outcome()).map_err(refusal)?;
+        let grown_bags = trees.iter().skip(parts.earlier_bags.len()).map(|tree| tree.in_bag);
+        let bags = parts.earlier_bags.iter().map(Vec::as_slice).chain(grown_bags).collect();
+        Ok(Self { columns, target: parts.training.target()?, forest, bags })
     }
 }
 
@@ -145,25 +174,26 @@ fn block_rows(item: u64, n_rows: usize) -> Range<usize> {
     edge(item)..edge(item + 1)
 }
 
-fn score(oob: &OutOfBag, n_outputs: usize, target: &Target<'_>, rows: Range<usize>) -> OobScore {
-    let mut score = OobScore { is_classification: matches!(target, Target::Classes { .. }), ..OobScore::default() };
-    for ((row, sums), &n_trees) in rows.zip(oob.sums.chunks_exact(n_outputs)).zip(&oob.n_trees) {
-        if n_trees == 0 {
-            continue;
-        }
-        score.n_scored += 1;
-        match target {
-            Target::Classes { classes, .. } => score.n_correct += u64::from(class_of(sums) == classes[row]),
-            Target::Values(values) => {
-                let error = sums[0] / f64::from(n_trees) - values[row];
-                let shifted = values[row] - values[0];
-                score.squared_error += error * error;
-                score.sum += shifted;
-                score.sum_of_squares += shifted * shifted;
+impl OobScore {
+    /// Adds rows and what the trees that did not see them say.
+    fn add(&mut self, oob: &OutOfBag, n_outputs: usize, target: &Target<'_>, rows: Range<usize>) {
+        for ((row, sums), &n_trees) in rows.zip(oob.sums.chunks_exact(n_outputs)).zip(&oob.n_trees) {
+            if n_trees == 0 {
+                continue;
+            }
+            self.n_scored += 1;
+            match target {
+                Target::Classes { classes, .. } => self.n_correct += u64::from(class_of(sums) == classes[row]),
+                Target::Values(values) => {
+                    let error = sums[0] / f64::from(n_trees) - values[row];
+                    let shifted = values[row] - values[0];
+                    self.squared_error += error * error;
+                    self.sum += shifted;
+                    self.sum_of_squares += shifted * shifted;
+                }
             }
         }
     }
-    score
 }
 
 #[cfg(test)]
@@ -177,6 +207,12 @@ mod tests {
             assert_eq!((blocks[0].start, blocks[15].end), (0, n_rows));
             assert!(blocks.windows(2).all(|pair| pair[0].end == pair[1].start));
         }
+    }
+
+    fn score(oob: &OutOfBag, n_outputs: usize, target: &Target<'_>, rows: Range<usize>) -> OobScore {
+        let mut score = OobScore { is_classification: matches!(target, Target::Classes { .. }), ..OobScore::default() };
+        score.add(oob, n_outputs, target, rows);
+        score
     }
 
     #[test]

@@ -29,6 +29,9 @@ impl Settings for PredictSettings {
         if self.data.is_empty() {
             return Err(Refusal::bad_input("--data: names no file; name at least one table"));
         }
+        if self.proba && self.leaves {
+            return Err(Refusal::bad_input("--leaves: are written instead of predictions, so without --proba; leave one of the two out"));
+        }
         Ok(Box::new(ForestPrediction { settings: self }))
     }
 }
@@ -79,7 +82,14 @@ impl ForestPrediction {
     fn open_predict(&self, job: &JobContext<'_>, inputs: &InputCache) -> Result<PredictTask, Failure> {
         let model = ForestModel::open(inputs.artifact(self.model_identity(job)?)?)?;
         let schema = target_schema(&model.header().features);
-        Ok(PredictTask { source: self.source(job)?, index: self.block_index(job)?, schema, model, with_probabilities: self.settings.proba })
+        Ok(PredictTask {
+            source: self.source(job)?,
+            index: self.block_index(job)?,
+            schema,
+            model,
+            with_probabilities: self.settings.proba,
+            with_leaves: self.settings.leaves,
+        })
     }
 
     fn open_write(&self, job: &JobContext<'_>) -> Result<WriteTask, Failure> {
@@ -90,6 +100,7 @@ impl ForestPrediction {
         Ok(WriteTask {
             predictions: job.results_of(PREDICT)?,
             task: header.task,
+            leaves_of_n_trees: self.settings.leaves.then_some(header.n_trees as usize),
             layout,
             staging_path,
             with_probabilities: self.settings.proba,
@@ -109,7 +120,7 @@ impl Workload for ForestPrediction {
         let source = TableSource::open(&self.settings.data)?;
         source.check_target(&target_schema(&header.features))?;
         predict_output::check_path(&self.settings.out)?;
-        let output = OutputPlan { path: self.settings.out.clone(), force: self.settings.force };
+        let output = OutputPlan { path: self.settings.out.clone(), force: self.settings.force, beside: vec![] };
         publish::check_output(&output)?;
         let paths = std::iter::once(self.settings.model.as_path()).chain(source.files().iter().map(AsRef::as_ref));
         let inputs = paths.map(InputIdentity::of).collect::<Result<_, _>>()?;
@@ -134,7 +145,7 @@ impl Workload for ForestPrediction {
     fn open(&self, stage: StageIdx, job: &JobContext<'_>, inputs: &InputCache) -> Result<Arc<dyn StageTask>, Failure> {
         match stage {
             SURVEY => {
-                let rows_per_block = rows_per_block(&self.header()?.task, self.settings.proba);
+                let rows_per_block = rows_per_block(&self.header()?, &self.settings);
                 Ok(Arc::new(SurveyTask { source: self.source(job)?, rows_per_block }))
             }
             PREDICT => Ok(Arc::new(self.open_predict(job, inputs)?)),
@@ -160,13 +171,18 @@ fn target_schema(features: &[FeatureSpec]) -> TargetSchema {
     TargetSchema::new(features.iter().map(|feature| TargetColumn { name: feature.name.clone(), target: target(feature) }).collect())
 }
 
-/// The most probabilities that one block yields: with all of them in memory at once a thread stays below 64 MiB.
+/// The most probabilities, or pairs of leaves, that one block yields: with all of them in memory at once a thread stays below 64 MiB.
 const MAX_PROBABILITIES_PER_BLOCK: u64 = 1 << 22;
 /// Blocks of fewer rows would spend their time on opening files.
 const MIN_ROWS_PER_BLOCK: u64 = 1024;
 
 /// A function of the model and the settings alone, because the parts of a directory are cut along blocks.
-fn rows_per_block(task: &TaskSpec, with_probabilities: bool) -> u64 {
-    let n_kept = if with_probabilities { task.n_outputs() as u64 } else { 1 };
+fn rows_per_block(header: &ForestHeader, settings: &PredictSettings) -> u64 {
+    let n_kept = match (settings.proba, settings.leaves) {
+        (true, _) => header.task.n_outputs() as u64,
+        // A leaf's number is half as long as a probability.
+        (_, true) => header.n_trees.div_ceil(2),
+        _ => 1,
+    };
     (MAX_PROBABILITIES_PER_BLOCK / n_kept.max(1)).clamp(MIN_ROWS_PER_BLOCK, ROWS_PER_BLOCK)
 }

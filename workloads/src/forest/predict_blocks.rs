@@ -3,6 +3,7 @@
 
 use super::model::{ForestModel, TaskSpec};
 use super::packed::{self, Packed};
+use super::predict_leaves;
 use super::training_data::refusal;
 use crate::table::{BlockColumn, BlockIndex, TableSource, TargetSchema, UNSEEN_CODE};
 use crate::workload::{ItemFailure, StageTask};
@@ -10,10 +11,11 @@ use paceline_common::artifact::NewArray;
 use paceline_common::failure::Failure;
 use paceline_common::part::ItemOutputs;
 use paceline_common::range::ItemRange;
-use paceline_kernels::forest::{RawColumn, class_of};
+use paceline_kernels::forest::{ROWS_PER_CALL, RawColumn, class_of};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The survey, opened.
 pub(super) struct SurveyTask {
@@ -36,6 +38,8 @@ pub(super) struct PredictTask {
     pub(super) schema: TargetSchema,
     pub(super) model: ForestModel,
     pub(super) with_probabilities: bool,
+    /// Leaves instead of predictions.
+    pub(super) with_leaves: bool,
 }
 
 /// What an item holds, beside its arrays: `values` for a regression; `classes`, and `probabilities` where they are asked for,
@@ -67,8 +71,6 @@ impl<'a> BlockPredictions<'a> {
     }
 }
 
-/// Rows that are predicted at once by one thread.
-const ROWS_PER_CHUNK: usize = 2048;
 /// The most shares of classes that a thread holds at once: 8 MiB of them.
 const MAX_SHARES_PER_CHUNK: usize = 1 << 20;
 
@@ -77,20 +79,23 @@ impl PredictTask {
         let columns = self.source.read_block(&self.index, item, &self.schema)?;
         let facts = BlockFacts { n_unseen: self.count_unseen(&columns) };
         let n_rows = columns.first().map_or(0, len_of);
+        if self.with_leaves {
+            return predict_leaves::of_block(&self.model, &columns, n_rows, &facts);
+        }
         match &self.model.header().task {
             TaskSpec::Regression => {
                 let mut values = vec![0.0; n_rows];
                 values
-                    .par_chunks_mut(ROWS_PER_CHUNK)
+                    .par_chunks_mut(ROWS_PER_CALL)
                     .enumerate()
-                    .try_for_each(|(i, chunk)| self.predict_rows(&columns, i * ROWS_PER_CHUNK, chunk))?;
+                    .try_for_each(|(i, chunk)| self.predict_rows(&columns, i * ROWS_PER_CALL, chunk))?;
                 pack(&facts, &values, &[], &[])
             }
             TaskSpec::Classification { classes } if self.with_probabilities => {
                 let n_classes = classes.len();
                 let mut shares = vec![0.0; n_rows * n_classes];
-                let chunks = shares.par_chunks_mut(ROWS_PER_CHUNK * n_classes).enumerate();
-                chunks.try_for_each(|(i, chunk)| self.predict_rows(&columns, i * ROWS_PER_CHUNK, chunk))?;
+                let chunks = shares.par_chunks_mut(ROWS_PER_CALL * n_classes).enumerate();
+                chunks.try_for_each(|(i, chunk)| self.predict_rows(&columns, i * ROWS_PER_CALL, chunk))?;
                 let codes: Vec<u32> = shares.chunks_exact(n_classes).map(class_of).collect();
                 pack(&facts, &[], &codes, &shares)
             }
@@ -103,7 +108,7 @@ impl PredictTask {
 
     /// The classes alone: the shares of a few rows are held at a time, however many classes there are.
     fn classes_only(&self, columns: &[BlockColumn], n_rows: usize, n_classes: usize) -> Result<Vec<u32>, Failure> {
-        let rows_per_chunk = (MAX_SHARES_PER_CHUNK / n_classes).clamp(1, ROWS_PER_CHUNK);
+        let rows_per_chunk = (MAX_SHARES_PER_CHUNK / n_classes).clamp(1, ROWS_PER_CALL);
         let mut codes = vec![0; n_rows];
         codes.par_chunks_mut(rows_per_chunk).enumerate().try_for_each(|(i, codes)| -> Result<(), Failure> {
             let mut shares = vec![0.0; codes.len() * n_classes];
@@ -118,12 +123,7 @@ impl PredictTask {
     fn predict_rows(&self, columns: &[BlockColumn], first: usize, out: &mut [f64]) -> Result<(), Failure> {
         let view = self.model.view();
         let rows = first..first + out.len() / view.n_outputs().max(1);
-        let raw = columns.iter().map(|column| match column {
-            BlockColumn::Numeric(values) => values.get(rows.clone()).map(RawColumn::Numeric),
-            BlockColumn::Categorical(codes) => codes.get(rows.clone()).map(RawColumn::Categorical),
-        });
-        let raw: Vec<RawColumn<'_>> =
-            raw.collect::<Option<_>>().ok_or_else(|| Failure::storage("a block of rows has columns of different lengths"))?;
+        let raw = raw_rows(columns, rows)?;
         view.predict(&raw, out).map_err(refusal)
     }
 
@@ -136,6 +136,15 @@ impl PredictTask {
         });
         counted.filter(|&(_, n_unseen)| n_unseen > 0).collect()
     }
+}
+
+/// These rows of the columns, as the kernels take them.
+pub(super) fn raw_rows(columns: &[BlockColumn], rows: Range<usize>) -> Result<Vec<RawColumn<'_>>, Failure> {
+    let raw = columns.iter().map(|column| match column {
+        BlockColumn::Numeric(values) => values.get(rows.clone()).map(RawColumn::Numeric),
+        BlockColumn::Categorical(codes) => codes.get(rows.clone()).map(RawColumn::Categorical),
+    });
+    raw.collect::<Option<_>>().ok_or_else(|| Failure::storage("a block of rows has columns of different lengths"))
 }
 
 fn len_of(column: &BlockColumn) -> usize {

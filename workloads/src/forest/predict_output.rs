@@ -3,6 +3,7 @@
 
 use super::model::TaskSpec;
 use super::predict_blocks::BlockPredictions;
+use super::predict_leaves;
 use super::target::ClassLabels;
 use crate::publish::{self, StagedFile};
 use crate::table::{OutputColumn, OutputType, TableFormat, TableWriter};
@@ -83,6 +84,8 @@ impl OutputLayout {
 pub(super) struct WriteTask {
     pub(super) predictions: StageParts,
     pub(super) task: TaskSpec,
+    /// The number of trees where leaves are written instead of predictions.
+    pub(super) leaves_of_n_trees: Option<usize>,
     pub(super) layout: OutputLayout,
     pub(super) staging_path: PathBuf,
     pub(super) with_probabilities: bool,
@@ -109,16 +112,29 @@ impl WriteTask {
                 .predictions
                 .item(item)?
                 .ok_or_else(|| Failure::storage(format!("block {item} was set aside; submit the job again")))?;
-            let block = BlockPredictions::open(bytes)?;
-            n_rows += self.append(&mut writer, &block)?;
-            block.facts.n_unseen.into_iter().for_each(|(feature, n)| *n_unseen.entry(feature).or_insert(0) += n);
+            let (n_rows_added, n_unseen_in_block) = self.append_item(&mut writer, bytes)?;
+            n_rows += n_rows_added;
+            n_unseen_in_block.into_iter().for_each(|(feature, n)| *n_unseen.entry(feature).or_insert(0) += n);
         }
         writer.finish()?;
         let written = WrittenFile { file: publish::stage_file(&name, &path, n_rows)?, n_unseen };
         serde_json::to_vec(&written).map_err(|e| Failure::storage(format!("the record of a written file cannot be written: {e}")))
     }
 
+    /// Adds the rows of a block's item. Says how many, and how many rows of each feature held a category that training never saw.
+    fn append_item(&self, writer: &mut TableWriter, bytes: &[u8]) -> Result<(u64, BTreeMap<String, u64>), Failure> {
+        if let Some(n_trees) = self.leaves_of_n_trees {
+            return predict_leaves::append(writer, bytes, n_trees);
+        }
+        let block = BlockPredictions::open(bytes)?;
+        let n_rows = self.append(writer, &block)?;
+        Ok((n_rows, block.facts.n_unseen))
+    }
+
     fn columns(&self) -> Vec<(String, OutputType)> {
+        if let Some(n_trees) = self.leaves_of_n_trees {
+            return predict_leaves::columns(n_trees);
+        }
         let TaskSpec::Classification { classes } = &self.task else { return vec![("prediction".to_owned(), OutputType::F64)] };
         let label_type = match classes {
             ClassLabels::Text(_) => OutputType::Text,

@@ -9,6 +9,7 @@ use super::model::{ForestHeader, TaskSpec};
 use crate::table::{Column, LogicalType, TableSource};
 use crate::testing::{Partition, refusal_of, run_chain};
 use paceline_common::artifact::{self, Artifact};
+use paceline_kernels::forest::{DecodedNode, TreeView};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -75,36 +76,43 @@ fn naive_predict(artifact: &Artifact, header: &ForestHeader, row: &ExampleRow) -
     let starts = |name: &str| artifact.vector::<u64>(name, None).unwrap();
     let level_words = artifact.vector::<u32>("level_words", None).unwrap();
     let leaf_shares = artifact.vector::<f32>("leaf_shares", None).unwrap();
+    let leaf_means = artifact.vector::<f64>("leaf_means", None).unwrap();
+    let thresholds = artifact.vector::<f64>("thresholds", None).unwrap();
     let mut sums = vec![0.0; header.task.n_outputs()];
     for tree in 0..header.n_trees as usize {
         let (first, first_word, first_share) =
             (starts("node_starts")[tree] as usize, starts("level_starts")[tree] as usize, starts("leaf_starts")[tree] as usize);
         let mut at = 0;
         loop {
-            let node = &words[4 * (first + at)..][..4];
-            let bits = u64::from(node[2]) + (u64::from(node[3]) << 32);
-            if node[0] >= 1 << 31 {
-                match node[1] {
-                    0 => sums[bits as usize] += 1.0,
-                    1 => (0..sums.len())
-                        .for_each(|class| sums[class] += f64::from(leaf_shares[first_share + bits as usize * sums.len() + class])),
-                    _ => sums[0] += f64::from_bits(bits),
+            let node = &words[2 * (first + at)..][..2];
+            let place = (node[1] % (1 << 29)) as usize;
+            if node[1] >= 1 << 31 {
+                match (node[1] >> 30 & 1 == 1, sums.len()) {
+                    (false, _) => sums[place] += 1.0,
+                    (true, 1) => sums[0] += leaf_means[first_share + place],
+                    (true, n) => (0..n).for_each(|class| sums[class] += f64::from(leaf_shares[first_share + place * n + class])),
                 }
                 break;
             }
-            let missing_goes_left = node[0] & (1 << 29) != 0;
-            let value = feature_value(row, header, (node[0] & ((1 << 29) - 1)) as usize);
-            let goes_left = match value {
-                None => missing_goes_left,
-                Some(level) if node[0] & (1 << 30) != 0 => {
-                    let set = &level_words[first_word + bits as usize..];
+            let missing_goes_left = node[1] & (1 << 29) != 0;
+            let (feature, bin) = ((node[0] >> 16) as usize, (node[0] % (1 << 16)) as usize);
+            let value = feature_value(row, header, feature);
+            let mut right = place;
+            let goes_left = if node[1] >> 30 == 1 {
+                let set = &level_words[first_word + place + (bin << 29)..];
+                right = set[0] as usize;
+                let (first_of_set, n_of_set) = (set[1] % (1 << 16), set[1] >> 16);
+                let is_in_set = value.is_some_and(|level| {
                     let (word, bit) = (level as u32 / 32, level as u32 % 32);
-                    let is_in_set = word >= set[0] && word < set[0] + set[1] && set[2 + (word - set[0]) as usize] >> bit & 1 == 1;
-                    is_in_set != missing_goes_left
-                }
-                Some(value) => value <= f64::from_bits(bits),
+                    word >= first_of_set && word < first_of_set + n_of_set && set[2 + (word - first_of_set) as usize] >> bit & 1 == 1
+                });
+                is_in_set != missing_goes_left
+            } else {
+                let of_feature =
+                    &thresholds[starts("threshold_starts")[feature] as usize..starts("threshold_starts")[feature + 1] as usize];
+                value.map_or(missing_goes_left, |value| of_feature.get(bin).is_none_or(|&threshold| value <= threshold))
             };
-            at = if goes_left { at + 1 } else { node[1] as usize };
+            at = if goes_left { at + 1 } else { right };
         }
     }
     sums.iter().map(|sum| sum / header.n_trees as f64).collect()
@@ -269,15 +277,62 @@ fn a_corrupt_model_is_refused_before_use() {
     let data = write_csv(&trained.path("t.csv"), &example_rows(40), &FEATURES);
     let artifact = Artifact::open(&trained.model).unwrap();
     let (words, n_nodes, _) = artifact.matrix::<u32>("nodes").unwrap();
-    assert!(words[0] < 1 << 31 && n_nodes > 10, "the first tree has a split at its root");
-    let right_child = words[1].to_le_bytes();
+    assert!(words[1] < 1 << 31 && n_nodes > 10, "the first tree has a split at its root");
     let mut bytes = std::fs::read(&trained.model).unwrap();
-    let pattern = [words[0].to_le_bytes(), right_child, words[2].to_le_bytes(), words[3].to_le_bytes()].concat();
-    let place = bytes.windows(16).position(|window| window == pattern).unwrap();
-    bytes[place + 4..place + 8].copy_from_slice(&0_u32.to_le_bytes());
+    let pattern: Vec<u8> = words[..8].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let place = bytes.windows(32).position(|window| window == pattern).unwrap();
+    // A feature that does not exist.
+    bytes[place..place + 4].copy_from_slice(&u32::MAX.to_le_bytes());
     drop(artifact);
     let corrupt = trained.path("corrupt");
     std::fs::write(&corrupt, bytes).unwrap();
     let sentence = refusal_of(&predict_settings(&corrupt, &data, &trained.path("out.csv"), json!({})));
     assert!(sentence.contains("corrupt") && sentence.contains("tree 0, node 0"), "{sentence}");
+}
+
+#[test]
+fn leaves_are_those_of_the_kernel_in_parquet_and_csv_and_at_any_partition() {
+    let trained = Trained::on("class", json!({"min_samples_leaf": 5}));
+    let data = write_example(&trained.path("new.csv"), 5000, "class");
+    let outputs = ["leaves.parquet", "leaves.csv"].map(|name| trained.path(name));
+    for out in &outputs {
+        predict(&predict_settings(&trained.model, &data, out, json!({"leaves": true})));
+    }
+    let model = super::model::ForestModel::open(Arc::new(Artifact::open(&trained.model).unwrap())).unwrap();
+    for tree_idx in [0, 19] {
+        let column = format!("tree_{tree_idx}");
+        let leaves = numbers(&outputs[0], &column);
+        assert_eq!(leaves, numbers(&outputs[1], &column));
+        let tree = model.view().tree(tree_idx);
+        for (row, &leaf) in example_rows(5000).iter().zip(&leaves) {
+            assert_eq!(leaf as usize, walked_leaf(&tree, model.header(), row));
+        }
+    }
+    assert_eq!(TableSource::open(&outputs[..1]).unwrap().schema().fields.len(), 20);
+    let again = trained.path("again.parquet");
+    let job_dir = tempfile::tempdir().unwrap();
+    let settings = predict_settings(&trained.model, &data, &again, json!({"leaves": true}));
+    run_chain(&settings, 0, job_dir.path(), &Partition::of(1, 1)).unwrap();
+    assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&outputs[0]).unwrap());
+    let both = predict_settings(&trained.model, &data, &trained.path("x.csv"), json!({"leaves": true, "proba": true}));
+    let refusal = refusal_of(&both);
+    assert!(refusal.starts_with("--leaves: "), "{refusal}");
+}
+
+/// The leaf of a row, one decoded node at a time.
+fn walked_leaf(tree: &TreeView<'_>, header: &ForestHeader, row: &ExampleRow) -> usize {
+    let mut at = 0;
+    loop {
+        let (goes_left, left, right) = match tree.node(at) {
+            DecodedNode::Leaf(_) => return at,
+            DecodedNode::Numeric { feature, threshold, default_left, left, right } => {
+                (feature_value(row, header, feature).map_or(default_left, |value| value <= threshold), left, right)
+            }
+            DecodedNode::Categorical { feature, mut levels, default_left, left, right } => {
+                let level = feature_value(row, header, feature);
+                (level.is_some_and(|level| levels.any(|other| f64::from(other) == level)) != default_left, left, right)
+            }
+        };
+        at = if goes_left { left } else { right };
+    }
 }

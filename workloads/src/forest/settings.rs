@@ -1,11 +1,10 @@
 //! What a person can set for `forest train` and `forest predict`: one struct is the command line, the wire and the job's record.
 //! It checks the settings against each other only; it must not open a file.
 
+use super::choices::{ClassWeight, CriterionChoice, ImportanceChoice, MaxFeatures, TaskChoice};
 use paceline_common::failure::Refusal;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// How a forest is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
@@ -20,7 +19,7 @@ pub struct TrainSettings {
     /// Where to write the model, a safetensors file.
     #[arg(long, value_name = "MODEL")]
     pub out: PathBuf,
-    /// How many trees to grow.
+    /// How many trees to grow; with --add-to, how many more.
     #[arg(long, value_name = "N", default_value_t = default_trees())]
     #[serde(default = "default_trees")]
     pub trees: u64,
@@ -38,10 +37,23 @@ pub struct TrainSettings {
     #[arg(long, value_name = "N")]
     #[serde(default)]
     pub max_depth: Option<u32>,
-    /// How many rows a leaf must hold at least.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    #[serde(default = "default_min_samples_leaf")]
-    pub min_samples_leaf: u32,
+    /// How many rows a leaf must hold at least. [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub min_samples_leaf: Option<u32>,
+    /// How many rows a node must hold at least to be split. [default: 2]
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub min_samples_split: Option<u32>,
+    /// By how much a split must reduce the impurity at least, weighted by the share of the tree's rows that are in the node.
+    /// [default: 0]
+    #[arg(long, value_name = "F")]
+    #[serde(default)]
+    pub min_impurity_decrease: Option<f64>,
+    /// How many leaves a tree may have: the node whose split gains most is split next. Without it, there is no limit.
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub max_leaf_nodes: Option<u32>,
     /// What a split of a classification shall reduce; a regression always reduces the variance. Without it, gini.
     #[arg(long, value_enum)]
     #[serde(default)]
@@ -58,30 +70,50 @@ pub struct TrainSettings {
     #[arg(long, value_name = "COL")]
     #[serde(default)]
     pub sample_weight: Option<String>,
-    /// Let rows count so that all classes count the same together.
-    #[arg(long, value_enum)]
+    /// How much the rows of each class count: balanced, so that all classes count the same together; balanced-subsample, the same
+    /// within the rows of each tree; or classes with their weights, such as yes=5,no=0.5, where a class that is not named counts 1.
+    #[arg(long, value_name = "balanced|balanced-subsample|LABEL=WEIGHT,…", allow_hyphen_values = true)]
     #[serde(default)]
     pub class_weight: Option<ClassWeight>,
     /// Grow every tree from a draw without replacement (of all rows, unless --sample-fraction says less) instead of a bootstrap.
     #[arg(long)]
     #[serde(default)]
     pub no_bootstrap: bool,
-    /// How many rows to draw for each tree, as a fraction of all rows.
-    #[arg(long, value_name = "F", default_value_t = 1.0)]
-    #[serde(default = "default_sample_fraction")]
-    pub sample_fraction: f64,
+    /// How many rows to draw for each tree, as a fraction of all rows. [default: 1.0]
+    #[arg(long, value_name = "F")]
+    #[serde(default)]
+    pub sample_fraction: Option<f64>,
     /// Draw the threshold of every split at random instead of searching for the best (extremely randomised trees).
     #[arg(long)]
     #[serde(default)]
     pub extra_trees: bool,
-    /// Into how many bins the values of a feature are sorted before trees are grown.
-    #[arg(long, value_name = "N", default_value_t = default_max_bins())]
-    #[serde(default = "default_max_bins")]
-    pub max_bins: u32,
+    /// Into how many bins the values of a feature are sorted before trees are grown. [default: 255]
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub max_bins: Option<u32>,
     /// Measure the forest on the rows that each tree did not see (out-of-bag), and record the score in the model.
     #[arg(long)]
     #[serde(default)]
     pub oob: bool,
+    /// How the importance of features is measured, separated by commas: by the impurity that their splits reduce, which every model
+    /// holds; and by permutation, how much worse each tree predicts the rows that it did not see when a feature is shuffled among them.
+    #[arg(long, value_enum, value_name = "impurity|permutation", value_delimiter = ',')]
+    #[serde(default)]
+    pub importance: Vec<ImportanceChoice>,
+    /// Write what the trees that did not see a row say of it, for every row of the data in its order, and how many trees those are;
+    /// a row that every tree saw gets no value. A name ending in .parquet or .csv. Measures the forest as --oob does.
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    pub oob_predictions: Option<PathBuf>,
+    /// Write the probability of every class into the out-of-bag predictions too (classification only).
+    #[arg(long, requires = "oob_predictions")]
+    #[serde(default)]
+    pub oob_proba: bool,
+    /// Add trees to this forest, with the same result as if it had been trained with all of them at once. The settings and the seed
+    /// are the model's, and the data must be the same: flags that say otherwise are refused.
+    #[arg(long, value_name = "MODEL")]
+    #[serde(default)]
+    pub add_to: Option<PathBuf>,
     /// Replace what stands at the output path.
     #[arg(long)]
     #[serde(default)]
@@ -106,6 +138,11 @@ pub struct PredictSettings {
     #[arg(long)]
     #[serde(default)]
     pub proba: bool,
+    /// Write the leaf that each row comes to in each tree instead of predictions: one column for each tree, tree_0, tree_1 and so on,
+    /// with the number of the node within the tree.
+    #[arg(long)]
+    #[serde(default)]
+    pub leaves: bool,
     /// Replace what stands at the output path.
     #[arg(long)]
     #[serde(default)]
@@ -114,127 +151,6 @@ pub struct PredictSettings {
 
 const fn default_trees() -> u64 {
     100
-}
-
-const fn default_min_samples_leaf() -> u32 {
-    1
-}
-
-const fn default_sample_fraction() -> f64 {
-    1.0
-}
-
-const fn default_max_bins() -> u32 {
-    paceline_kernels::forest::DEFAULT_MAX_BINS as u32
-}
-
-/// What a forest predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum TaskChoice {
-    /// One of the classes seen in training.
-    Classification,
-    /// A number.
-    Regression,
-}
-
-/// What a split of a classification shall reduce.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum CriterionChoice {
-    /// The Gini impurity.
-    Gini,
-    /// The entropy.
-    Entropy,
-}
-
-/// How the classes are weighted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum ClassWeight {
-    /// Each by the inverse of its share of the rows.
-    Balanced,
-}
-
-/// How many features a split tries, written `sqrt`, `log2`, `all`, a fraction with a point, or a number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum MaxFeatures {
-    /// The square root of their number.
-    Sqrt,
-    /// The binary logarithm of their number.
-    Log2,
-    /// All.
-    All,
-    /// This share of them, above 0 and at most 1.
-    Fraction(f64),
-    /// So many, at least 1.
-    Count(u32),
-}
-
-impl MaxFeatures {
-    /// The number that it means for `n_features`: rounded down, at least 1 and at most all.
-    #[must_use]
-    pub fn resolve(self, n_features: usize) -> usize {
-        let n = n_features as f64;
-        let wanted = match self {
-            Self::Sqrt => n.sqrt() as usize,
-            Self::Log2 => n.log2() as usize,
-            Self::All => n_features,
-            Self::Fraction(fraction) => (n * fraction) as usize,
-            Self::Count(count) => count as usize,
-        };
-        wanted.clamp(1, n_features.max(1))
-    }
-}
-
-impl FromStr for MaxFeatures {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let refusal = || format!("{text}: is none of sqrt, log2, all, a fraction such as 0.3 (above 0, at most 1.0) or a number such as 5");
-        match text {
-            "sqrt" => Ok(Self::Sqrt),
-            "log2" => Ok(Self::Log2),
-            "all" => Ok(Self::All),
-            // The point tells a fraction from a number: 1.0 is all features and 1 is one feature.
-            _ if text.contains('.') => match text.parse::<f64>() {
-                Ok(fraction) if fraction > 0.0 && fraction <= 1.0 => Ok(Self::Fraction(fraction)),
-                _ => Err(refusal()),
-            },
-            _ => match text.parse::<u32>() {
-                Ok(count) if count > 0 => Ok(Self::Count(count)),
-                _ => Err(refusal()),
-            },
-        }
-    }
-}
-
-impl fmt::Display for MaxFeatures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqrt => write!(f, "sqrt"),
-            Self::Log2 => write!(f, "log2"),
-            Self::All => write!(f, "all"),
-            // `{:?}` keeps the point of 1.0, which is what makes it a fraction.
-            Self::Fraction(fraction) => write!(f, "{fraction:?}"),
-            Self::Count(count) => write!(f, "{count}"),
-        }
-    }
-}
-
-impl TryFrom<String> for MaxFeatures {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<MaxFeatures> for String {
-    fn from(value: MaxFeatures) -> Self {
-        value.to_string()
-    }
 }
 
 /// The most trees of one forest: their roots and node offsets are held in memory, and more has never paid.
@@ -247,6 +163,50 @@ impl TrainSettings {
     pub(super) fn resolve_paths_from(&mut self, base: &Path) {
         resolve_all(&mut self.data, base);
         self.out = base.join(&self.out);
+        for path in [&mut self.oob_predictions, &mut self.add_to].into_iter().flatten() {
+            *path = base.join(&path);
+        }
+    }
+
+    /// How many rows a leaf must hold at least.
+    pub(super) fn min_samples_leaf(&self) -> u32 {
+        self.min_samples_leaf.unwrap_or(1)
+    }
+
+    /// How many rows a node must hold at least to be split.
+    pub(super) fn min_samples_split(&self) -> u32 {
+        self.min_samples_split.unwrap_or(2)
+    }
+
+    /// By how much a split must reduce the impurity at least.
+    pub(super) fn min_impurity_decrease(&self) -> f64 {
+        self.min_impurity_decrease.unwrap_or(0.0)
+    }
+
+    /// How many rows are drawn for each tree, as a fraction of all rows.
+    pub(super) fn sample_fraction(&self) -> f64 {
+        self.sample_fraction.unwrap_or(1.0)
+    }
+
+    /// Into how many bins a feature is sorted.
+    pub(super) fn max_bins(&self) -> u32 {
+        self.max_bins.unwrap_or(paceline_kernels::forest::DEFAULT_MAX_BINS as u32)
+    }
+
+    /// The same settings with every default said, as a model records them.
+    pub(super) fn with_defaults(self) -> Self {
+        Self {
+            min_samples_leaf: Some(self.min_samples_leaf()),
+            min_samples_split: Some(self.min_samples_split()),
+            min_impurity_decrease: Some(self.min_impurity_decrease()),
+            sample_fraction: Some(self.sample_fraction()),
+            max_bins: Some(self.max_bins()),
+            importance: match self.measures_permutation() {
+                true => vec![ImportanceChoice::Impurity, ImportanceChoice::Permutation],
+                false => vec![ImportanceChoice::Impurity],
+            },
+            ..self
+        }
     }
 
     /// Refuses what can never work, whatever the data.
@@ -256,32 +216,84 @@ impl TrainSettings {
             return refuse("--data: names no file; name at least one table".to_owned());
         }
         if self.trees == 0 || self.trees > MAX_TREES {
-            return refuse(format!("--trees {}: must be between 1 and {MAX_TREES}", self.trees));
-        }
-        if self.max_depth == Some(0) {
-            return refuse("--max-depth 0: must be at least 1, or be left out for no limit".to_owned());
-        }
-        if self.min_samples_leaf == 0 {
-            return refuse("--min-samples-leaf 0: must be at least 1".to_owned());
-        }
-        // Not `<= 0.0 || > 1.0`: NaN must be refused too.
-        if !(self.sample_fraction > 0.0 && self.sample_fraction <= 1.0) {
-            return refuse(format!("--sample-fraction {}: must be above 0 and at most 1", self.sample_fraction));
-        }
-        if !(2..=MAX_BINS).contains(&self.max_bins) {
-            return refuse(format!("--max-bins {}: must be between 2 and {MAX_BINS}", self.max_bins));
-        }
-        if self.oob && self.no_bootstrap && self.sample_fraction == 1.0 {
-            return refuse(
-                "--oob: no row is out of bag where every tree sees all rows; leave out --no-bootstrap or set --sample-fraction below 1"
-                    .to_owned(),
-            );
+            return refuse(format!("--trees {}: must be between 1 and {MAX_TREES}, with those that are there already", self.trees));
         }
         if self.task == Some(TaskChoice::Regression) && (self.criterion.is_some() || self.class_weight.is_some()) {
             let flag = if self.criterion.is_some() { "--criterion" } else { "--class-weight" };
             return refuse(format!("{flag}: has no meaning for --task regression; leave it out"));
         }
+        self.check_limits()?;
+        self.check_measuring()?;
         self.check_columns()
+    }
+
+    /// Refuses limits of trees, rows and bins that leave nothing to grow.
+    fn check_limits(&self) -> Result<(), Refusal> {
+        let refuse = |message: String| Err(Refusal::bad_input(message));
+        if self.max_depth == Some(0) {
+            return refuse("--max-depth 0: must be at least 1, or be left out for no limit".to_owned());
+        }
+        if self.min_samples_leaf() == 0 {
+            return refuse("--min-samples-leaf 0: must be at least 1".to_owned());
+        }
+        if self.min_samples_split() < 2 {
+            return refuse(format!("--min-samples-split {}: must be at least 2", self.min_samples_split()));
+        }
+        if !(self.min_impurity_decrease() >= 0.0 && self.min_impurity_decrease().is_finite()) {
+            return refuse(format!("--min-impurity-decrease {}: must be a number of at least 0", self.min_impurity_decrease()));
+        }
+        if self.max_leaf_nodes.is_some_and(|n| n < 2) {
+            return refuse("--max-leaf-nodes: must be at least 2; leave it out for no limit".to_owned());
+        }
+        // Not `<= 0.0 || > 1.0`: NaN must be refused too.
+        if !(self.sample_fraction() > 0.0 && self.sample_fraction() <= 1.0) {
+            return refuse(format!("--sample-fraction {}: must be above 0 and at most 1", self.sample_fraction()));
+        }
+        if !(2..=MAX_BINS).contains(&self.max_bins()) {
+            return refuse(format!("--max-bins {}: must be between 2 and {MAX_BINS}", self.max_bins()));
+        }
+        Ok(())
+    }
+
+    /// Refuses measures of the forest that there is nothing to take from, or nowhere to write.
+    fn check_measuring(&self) -> Result<(), Refusal> {
+        let refuse = |message: String| Err(Refusal::bad_input(message));
+        if let Some(flag) = self.needs_out_of_bag_rows()
+            && self.no_bootstrap
+            && self.sample_fraction() == 1.0
+        {
+            return refuse(format!(
+                "{flag}: no row is out of bag where every tree sees all rows; leave out --no-bootstrap or set --sample-fraction below 1"
+            ));
+        }
+        if self.oob_predictions.as_ref() == Some(&self.out) {
+            return refuse(format!("{}: is named by both --out and --oob-predictions; name two files", self.out.display()));
+        }
+        if self.oob_proba && (self.oob_predictions.is_none() || self.task == Some(TaskChoice::Regression)) {
+            return refuse("--oob-proba: needs --oob-predictions FILE and a classification".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Whether the forest is measured on the rows out of bag.
+    pub(super) fn measures_oob(&self) -> bool {
+        self.oob || self.oob_predictions.is_some()
+    }
+
+    /// Whether importance by permutation is to be measured.
+    pub(super) fn measures_permutation(&self) -> bool {
+        self.importance.contains(&ImportanceChoice::Permutation)
+    }
+
+    /// The flag that cannot do without rows out of bag.
+    fn needs_out_of_bag_rows(&self) -> Option<&'static str> {
+        if self.oob {
+            return Some("--oob");
+        }
+        if self.oob_predictions.is_some() {
+            return Some("--oob-predictions");
+        }
+        self.measures_permutation().then_some("--importance permutation")
     }
 
     /// Refuses a column named in two roles that exclude each other.
@@ -333,19 +345,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn max_features_round_trips_and_resolves() {
-        for (text, n) in [("sqrt", 7), ("log2", 5), ("all", 54), ("0.5", 27), ("1.0", 54), ("1", 1), ("12", 12), ("900", 54), ("0.001", 1)]
-        {
-            let parsed: MaxFeatures = text.parse().unwrap();
-            assert_eq!(parsed.to_string(), text);
-            assert_eq!(parsed.resolve(54), n, "{text}");
-        }
-        for text in ["", "0", "-1", "0.0", "1.5", "NaN", "half", "1e3"] {
-            assert!(text.parse::<MaxFeatures>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn flags_that_contradict_each_other_are_refused_by_name() {
         let minimal = r#"{"data": ["t.csv"], "target": "y", "out": "m""#;
         let refusal = |rest: &str| {
@@ -357,6 +356,14 @@ mod tests {
             (r#", "trees": 0"#, "--trees"),
             (r#", "max_depth": 0"#, "--max-depth"),
             (r#", "min_samples_leaf": 0"#, "--min-samples-leaf"),
+            (r#", "min_samples_split": 1"#, "--min-samples-split"),
+            (r#", "min_impurity_decrease": -0.1"#, "--min-impurity-decrease"),
+            (r#", "max_leaf_nodes": 1"#, "--max-leaf-nodes"),
+            (r#", "oob_predictions": "p.csv", "no_bootstrap": true"#, "--oob-predictions"),
+            (r#", "oob_predictions": "m""#, "--oob-predictions"),
+            (r#", "oob_proba": true"#, "--oob-proba"),
+            (r#", "importance": ["permutation"], "no_bootstrap": true"#, "--importance permutation"),
+            (r#", "task": "regression", "class_weight": "a=2""#, "--class-weight"),
             (r#", "sample_fraction": 0.0"#, "--sample-fraction"),
             (r#", "sample_fraction": 1.1"#, "--sample-fraction"),
             (r#", "max_bins": 1"#, "--max-bins"),

@@ -1,7 +1,7 @@
 //! The target and the weights of training: which task they make, which classes there are, and what is refused in them.
 //! It sees columns as read, and must not know files or trees.
 
-use super::settings::TaskChoice;
+use super::choices::TaskChoice;
 use crate::table::{Column, MISSING_CODE, NumericColumn, NumericKind};
 use paceline_common::failure::Failure;
 use serde::{Deserialize, Serialize};

@@ -1,22 +1,29 @@
 //! `forest train` as a workload: its settings checked, its stages laid out, each stage opened. What an item does stands in the
 //! module of its stage; this room must not know it.
 
+use super::adding::Training;
 use super::columns::ColumnsTask;
-use super::growing::{self, GrowingTask};
+use super::growing::{self, Bags, GrowingTask};
+use super::grown::GrownTrees;
 use super::layout::ColumnLayout;
-use super::merge::{MergeResult, MergeTask};
-use super::out_of_bag::{self, OobScore, OutOfBagTask};
+use super::merge::{MODEL_ITEM, MergeResult, MergeTask, OOB_TABLE_ITEM};
+use super::model::TaskSpec;
+use super::oob_table::OobTable;
+use super::out_of_bag::{self, Keep, OobScore, OutOfBagTask};
+use super::permutation::{PermutationLosses, PermutationTask};
 use super::settings::TrainSettings;
 use super::training_data::TrainingParts;
 use crate::input_cache::InputCache;
 use crate::publish;
 use crate::registry::Settings;
-use crate::table::TableSource;
+use crate::table::{TableFormat, TableSource};
 use crate::workload::{JobContext, StageTask, Workload};
 use paceline_common::failure::{Failure, Refusal};
 use paceline_common::ids::StageIdx;
 use paceline_common::job::{InputIdentity, JobPlan, OutputPlan, StagePlan};
+use paceline_common::part::StageParts;
 use paceline_common::view::JobSummary;
+use paceline_kernels::forest::Sampling;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,19 +40,20 @@ impl Settings for TrainSettings {
     }
 }
 
-/// The checked workload.
+/// The checked workload. With --add-to its settings are those of a model, which is a file: whoever needs them looks there.
 #[derive(Clone, Debug)]
 pub struct ForestTraining {
     settings: TrainSettings,
     seed: u64,
 }
 
-/// The stages in their order; `OutOfBag` only where it is asked for.
+/// The stages in their order; two of them only where they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TrainStage {
     Columns,
     Trees,
     OutOfBag,
+    Permutation,
     Merge,
     Publish,
 }
@@ -56,7 +64,8 @@ impl TrainStage {
             Self::Columns => ("columns", "column"),
             Self::Trees => ("trees", "tree"),
             Self::OutOfBag => ("out-of-bag", "block"),
-            Self::Merge => ("merge", "model"),
+            Self::Permutation => ("permutation", "tree"),
+            Self::Merge => ("merge", "file"),
             Self::Publish => return publish::stage_plan(),
         };
         // A forest without one of its trees or columns is another forest than the one that was asked for.
@@ -64,10 +73,13 @@ impl TrainStage {
     }
 }
 
-impl ForestTraining {
+impl Training {
     fn stages(&self) -> Vec<TrainStage> {
-        let all = [TrainStage::Columns, TrainStage::Trees, TrainStage::OutOfBag, TrainStage::Merge, TrainStage::Publish];
-        all.into_iter().filter(|&stage| self.settings.oob || stage != TrainStage::OutOfBag).collect()
+        let mut stages = vec![TrainStage::Columns, TrainStage::Trees];
+        stages.extend(self.settings.measures_oob().then_some(TrainStage::OutOfBag));
+        stages.extend(self.settings.measures_permutation().then_some(TrainStage::Permutation));
+        stages.extend([TrainStage::Merge, TrainStage::Publish]);
+        stages
     }
 
     fn stage(&self, idx: StageIdx) -> Result<TrainStage, Failure> {
@@ -79,68 +91,160 @@ impl ForestTraining {
         StageIdx(self.stages().iter().take_while(|&&other| other != stage).count() as u32)
     }
 
-    fn training_parts(&self, job: &JobContext<'_>) -> Result<TrainingParts, Failure> {
-        TrainingParts::open(job.results_of(self.idx_of(TrainStage::Columns))?, &self.settings)
+    fn results_of(&self, stage: TrainStage, job: &JobContext<'_>) -> Result<StageParts, Failure> {
+        job.results_of(self.idx_of(stage))
     }
 
-    fn open_merge(&self, job: &JobContext<'_>) -> Result<MergeTask, Failure> {
-        let oob = match self.settings.oob {
-            true => Some(OobScore::of(&job.results_of(self.idx_of(TrainStage::OutOfBag))?)?),
+    fn parts(&self, job: &JobContext<'_>) -> Result<TrainingParts, Failure> {
+        TrainingParts::open(self.results_of(TrainStage::Columns, job)?, &self.settings)
+    }
+
+    fn sampling(&self, parts: &TrainingParts) -> Result<Sampling, Failure> {
+        Ok(growing::sampling(&self.settings, parts.facts()?.n_rows))
+    }
+
+    /// All trees of the forest, those that were there already first.
+    fn trees(&self, job: &JobContext<'_>, inputs: &InputCache) -> Result<GrownTrees, Failure> {
+        let earlier = match &self.earlier {
+            Some(earlier) => Some(inputs.artifact(identity_of(&earlier.path, job)?)?),
+            None => None,
+        };
+        GrownTrees::open(earlier, self.results_of(TrainStage::Trees, job)?)
+    }
+
+    fn open_growing(&self, job: &JobContext<'_>) -> Result<GrowingTask, Failure> {
+        let parts = self.parts(job)?;
+        let facts = parts.facts()?;
+        self.check_data(&facts)?;
+        if self.settings.oob_proba && facts.task == TaskSpec::Regression {
+            let message = format!("--oob-proba: the target {} is a number and has no classes; leave it out", self.settings.target);
+            return Err(Failure::bad_input(message));
+        }
+        GrowingTask::open(parts, &self.settings, self.seed, self.n_earlier())
+    }
+
+    fn open_out_of_bag(&self, job: &JobContext<'_>, inputs: &InputCache) -> Result<OutOfBagTask, Failure> {
+        let parts = self.parts(job)?;
+        let bags = Bags { sampling: self.sampling(&parts)?, n_rows: parts.facts()?.n_rows as usize, seed: self.seed };
+        let keep = match (&self.settings.oob_predictions, self.settings.oob_proba) {
+            (None, _) => Keep::Score,
+            (Some(_), false) => Keep::Predictions,
+            (Some(_), true) => Keep::Probabilities,
+        };
+        OutOfBagTask::open(parts, self.trees(job, inputs)?, &bags, keep)
+    }
+
+    fn open_permutation(&self, job: &JobContext<'_>, inputs: &InputCache) -> Result<PermutationTask, Failure> {
+        let parts = self.parts(job)?;
+        let sampling = self.sampling(&parts)?;
+        PermutationTask::open(parts, self.trees(job, inputs)?, sampling, self.seed)
+    }
+
+    fn open_merge(&self, job: &JobContext<'_>, inputs: &InputCache) -> Result<MergeTask, Failure> {
+        let oob = match self.settings.measures_oob() {
+            true => Some(OobScore::of(&self.results_of(TrainStage::OutOfBag, job)?)?),
             false => None,
         };
+        let permutation = match self.settings.measures_permutation() {
+            true => Some(PermutationLosses(self.results_of(TrainStage::Permutation, job)?)),
+            false => None,
+        };
+        let parts = self.parts(job)?;
         Ok(MergeTask {
-            facts: self.training_parts(job)?.facts()?,
+            facts: parts.facts()?,
+            thresholds: parts.thresholds()?,
             settings: self.settings.clone(),
             seed: self.seed,
-            trees: job.results_of(self.idx_of(TrainStage::Trees))?,
+            trees: self.trees(job, inputs)?,
             oob,
+            permutation,
+            oob_table: self.oob_table(job)?,
             staging_path: publish::staging_path(job)?,
         })
     }
 
-    fn open_out_of_bag(&self, job: &JobContext<'_>) -> Result<OutOfBagTask, Failure> {
-        let parts = self.training_parts(job)?;
-        let sampling = growing::sampling(&self.settings, parts.facts()?.n_rows);
-        OutOfBagTask::open(parts, job.results_of(self.idx_of(TrainStage::Trees))?, sampling, self.seed)
+    fn oob_table(&self, job: &JobContext<'_>) -> Result<Option<OobTable>, Failure> {
+        let Some(path) = &self.settings.oob_predictions else { return Ok(None) };
+        Ok(Some(OobTable {
+            blocks: self.results_of(TrainStage::OutOfBag, job)?,
+            with_probabilities: self.settings.oob_proba,
+            format: TableFormat::of_output(path)?,
+            staging_path: publish::staging_path_beside(job, path)?,
+        }))
+    }
+
+    fn open_publish(&self, job: &JobContext<'_>) -> Result<Arc<dyn StageTask>, Failure> {
+        let merged = self.results_of(TrainStage::Merge, job)?;
+        let MergeResult { file, mut facts } = MergeResult::of(&merged, MODEL_ITEM)?;
+        let mut beside = vec![];
+        if let Some(path) = &self.settings.oob_predictions {
+            beside.push((path.clone(), MergeResult::of(&merged, OOB_TABLE_ITEM)?.file));
+            facts.push(("out-of-bag predictions".to_owned(), path.display().to_string()));
+        }
+        publish::open_with(job, vec![file], beside, facts)
+    }
+
+    fn plan(&self) -> Result<JobPlan, Refusal> {
+        let settings = &self.settings;
+        let source = TableSource::open(&settings.data)?;
+        ColumnLayout::of(settings, &source)?;
+        settings.oob_predictions.as_deref().map(TableFormat::of_output).transpose()?;
+        let beside = settings.oob_predictions.iter().cloned().collect();
+        let output = OutputPlan { path: settings.out.clone(), force: settings.force, beside };
+        publish::check_output(&output)?;
+        let model = self.earlier.iter().map(|earlier| earlier.path.as_path());
+        let paths = source.files().iter().map(AsRef::as_ref).chain(model);
+        let inputs = paths.map(InputIdentity::of).collect::<Result<_, _>>()?;
+        Ok(JobPlan { stages: self.stages().into_iter().map(TrainStage::plan).collect(), inputs, output: Some(output) })
+    }
+}
+
+/// The input at `path` as it was when the job was submitted.
+fn identity_of<'a>(path: &Path, job: &JobContext<'a>) -> Result<&'a InputIdentity, Failure> {
+    let identity = job.record.plan.inputs.iter().find(|input| input.path == path);
+    identity.ok_or_else(|| Failure::storage(format!("{}: is not among the job's inputs; submit the job again", path.display())))
+}
+
+impl ForestTraining {
+    fn training(&self) -> Result<Training, Failure> {
+        Training::of(&self.settings, self.seed)
     }
 }
 
 impl Workload for ForestTraining {
     fn plan(&self) -> Result<JobPlan, Refusal> {
-        let source = TableSource::open(&self.settings.data)?;
-        ColumnLayout::of(&self.settings, &source)?;
-        let output = OutputPlan { path: self.settings.out.clone(), force: self.settings.force };
-        publish::check_output(&output)?;
-        let inputs = source.files().iter().map(|path| InputIdentity::of(path)).collect::<Result<_, _>>()?;
-        Ok(JobPlan { stages: self.stages().into_iter().map(TrainStage::plan).collect(), inputs, output: Some(output) })
+        self.training()?.plan()
     }
 
     fn n_items(&self, stage: StageIdx, _job: &JobContext<'_>) -> Result<u64, Failure> {
-        match self.stage(stage)? {
-            TrainStage::Columns => Ok(ColumnLayout::of(&self.settings, &TableSource::open(&self.settings.data)?)?.n_items()),
-            TrainStage::Trees => Ok(self.settings.trees),
+        let training = self.training()?;
+        let settings = &training.settings;
+        match training.stage(stage)? {
+            TrainStage::Columns => Ok(ColumnLayout::of(settings, &TableSource::open(&settings.data)?)?.n_items()),
+            TrainStage::Trees => Ok(settings.trees - training.n_earlier()),
             TrainStage::OutOfBag => Ok(out_of_bag::N_BLOCKS),
-            TrainStage::Merge | TrainStage::Publish => Ok(1),
+            TrainStage::Permutation => Ok(settings.trees),
+            TrainStage::Merge => Ok(1 + u64::from(settings.oob_predictions.is_some())),
+            TrainStage::Publish => Ok(1),
         }
     }
 
-    fn open(&self, stage: StageIdx, job: &JobContext<'_>, _inputs: &InputCache) -> Result<Arc<dyn StageTask>, Failure> {
-        match self.stage(stage)? {
+    fn open(&self, stage: StageIdx, job: &JobContext<'_>, inputs: &InputCache) -> Result<Arc<dyn StageTask>, Failure> {
+        let training = self.training()?;
+        match training.stage(stage)? {
             TrainStage::Columns => {
                 job.record.plan.inputs.iter().try_for_each(InputIdentity::verify)?;
-                Ok(Arc::new(ColumnsTask::open(&self.settings)?))
+                Ok(Arc::new(ColumnsTask::open(&training.settings)?))
             }
-            TrainStage::Trees => Ok(Arc::new(GrowingTask::open(self.training_parts(job)?, &self.settings, self.seed)?)),
-            TrainStage::OutOfBag => Ok(Arc::new(self.open_out_of_bag(job)?)),
-            TrainStage::Merge => Ok(Arc::new(self.open_merge(job)?)),
-            TrainStage::Publish => {
-                let merged = MergeResult::of(&job.results_of(self.idx_of(TrainStage::Merge))?)?;
-                publish::open(job, vec![merged.file], merged.facts)
-            }
+            TrainStage::Trees => Ok(Arc::new(training.open_growing(job)?)),
+            TrainStage::OutOfBag => Ok(Arc::new(training.open_out_of_bag(job, inputs)?)),
+            TrainStage::Permutation => Ok(Arc::new(training.open_permutation(job, inputs)?)),
+            TrainStage::Merge => Ok(Arc::new(training.open_merge(job, inputs)?)),
+            TrainStage::Publish => training.open_publish(job),
         }
     }
 
     fn summarize(&self, job: &JobContext<'_>) -> Result<JobSummary, Failure> {
-        publish::summary(job, self.idx_of(TrainStage::Publish))
+        publish::summary(job, self.training()?.idx_of(TrainStage::Publish))
     }
 }

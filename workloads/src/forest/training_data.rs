@@ -1,13 +1,15 @@
 //! The binned columns, target and weights of training, used where they lie in the mapped parts of the first stage.
 //! It puts together what the kernels need, and must not know how they use it.
 
+use super::choices::ClassWeight;
 use super::columns::{ColumnFacts, codes_of};
-use super::model::{FeatureSpec, TaskSpec};
+use super::describe::shortened;
+use super::model::{DataHashes, FeatureSpec, TaskSpec};
 use super::packed::Packed;
-use super::settings::{ClassWeight, TrainSettings};
+use super::settings::TrainSettings;
 use paceline_common::failure::Failure;
 use paceline_common::part::StageParts;
-use paceline_kernels::forest::{BinnedColumn, BinnedColumns, ForestError, Target, TrainingSet};
+use paceline_kernels::forest::{BinnedColumn, BinnedColumns, ForestError, Target, TrainingSet, bag_class_weights};
 
 /// The mapped results of the first stage, and what was computed from them for every row.
 pub(super) struct TrainingParts {
@@ -24,9 +26,28 @@ pub(super) struct TrainingFacts {
     pub(super) n_rows: u64,
     pub(super) task: TaskSpec,
     pub(super) features: Vec<FeatureSpec>,
+    pub(super) hashes: DataHashes,
+}
+
+/// The ends of the bins of all features, one feature after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Thresholds {
+    pub(super) values: Vec<f64>,
+    /// Where each feature's begin, and the end.
+    pub(super) starts: Vec<u64>,
 }
 
 impl TrainingParts {
+    /// The ends of all bins; a category has none.
+    pub(super) fn thresholds(&self) -> Result<Thresholds, Failure> {
+        let mut thresholds = Thresholds { values: vec![], starts: vec![0] };
+        for item in self.feature_items() {
+            thresholds.values.extend_from_slice(self.packed(item)?.array("thresholds")?);
+            thresholds.starts.push(thresholds.values.len() as u64);
+        }
+        Ok(thresholds)
+    }
+
     pub(super) fn open(columns: StageParts, settings: &TrainSettings) -> Result<Self, Failure> {
         let mut parts = Self { columns, has_weights: settings.sample_weight.is_some(), row_weights: None };
         parts.row_weights = parts.combined_weights(settings)?;
@@ -46,24 +67,53 @@ impl TrainingParts {
     pub(super) fn target(&self) -> Result<Target<'_>, Failure> {
         let packed = self.packed(0)?;
         match packed.facts()? {
-            ColumnFacts::Classes { labels } => Ok(Target::Classes { classes: packed.array("classes")?, n_classes: labels.len() as u32 }),
-            ColumnFacts::Values => Ok(Target::Values(packed.array("values")?)),
+            ColumnFacts::Classes { labels, .. } => {
+                Ok(Target::Classes { classes: packed.array("classes")?, n_classes: labels.len() as u32 })
+            }
+            ColumnFacts::Values { .. } => Ok(Target::Values(packed.array("values")?)),
             other => Err(Failure::storage(format!("the target's part holds {other:?}; submit the job again"))),
         }
     }
 
     fn combined_weights(&self, settings: &TrainSettings) -> Result<Option<Vec<f64>>, Failure> {
         let sample_weights = if self.has_weights { Some(self.packed(1)?.array::<f64>("weights")?) } else { None };
-        match settings.class_weight {
-            None => Ok(sample_weights.map(<[f64]>::to_vec)),
-            Some(ClassWeight::Balanced) => match self.target()? {
-                Target::Classes { classes, n_classes } => Ok(Some(balanced_weights(classes, n_classes, sample_weights))),
-                Target::Values(_) => Err(Failure::bad_input(format!(
-                    "--class-weight: the target {} is a number and has no classes; leave it out or say --task classification",
-                    settings.target
-                ))),
-            },
+        let Some(class_weight) = &settings.class_weight else { return Ok(sample_weights.map(<[f64]>::to_vec)) };
+        let Target::Classes { classes, n_classes } = self.target()? else {
+            return Err(Failure::bad_input(format!(
+                "--class-weight: the target {} is a number and has no classes; leave it out or say --task classification",
+                settings.target
+            )));
+        };
+        let weight_of = match class_weight {
+            // The grower weighs the rows of each bag.
+            ClassWeight::BalancedSubsample => return Ok(sample_weights.map(<[f64]>::to_vec)),
+            ClassWeight::Balanced => bag_class_weights(classes, n_classes, &vec![1; classes.len()], sample_weights),
+            ClassWeight::Explicit(weights) => self.explicit_weights(weights, &settings.target)?,
+        };
+        let class_weights = classes.iter().map(|&class| weight_of[class as usize]);
+        Ok(Some(match sample_weights {
+            Some(weights) => class_weights.zip(weights).map(|(class_weight, weight)| class_weight * weight).collect(),
+            None => class_weights.collect(),
+        }))
+    }
+
+    /// The weight of every class, 1 where it is not named.
+    fn explicit_weights(&self, weights: &[(String, f64)], target: &str) -> Result<Vec<f64>, Failure> {
+        let ColumnFacts::Classes { labels, .. } = self.packed(0)?.facts()? else {
+            return Err(Failure::storage("the target's part holds no classes; submit the job again"));
+        };
+        let labels = labels.to_texts();
+        let mut weight_of = vec![1.0; labels.len()];
+        for (label, weight) in weights {
+            let Some(class) = labels.iter().position(|other| other == label) else {
+                return Err(Failure::bad_input(format!(
+                    "--class-weight: {label} is no class of {target}; its classes are {}",
+                    shortened(&labels)
+                )));
+            };
+            weight_of[class] = *weight;
         }
+        Ok(weight_of)
     }
 
     /// The columns, checked: reads every code once.
@@ -71,7 +121,7 @@ impl TrainingParts {
         let columns = self.feature_items().map(|item| {
             let packed = self.packed(item)?;
             match packed.facts()? {
-                ColumnFacts::Feature { spec, code_width_bytes } => {
+                ColumnFacts::Feature { spec, code_width_bytes, .. } => {
                     let codes = codes_of(&packed, code_width_bytes)?;
                     Ok(if spec.feature_type.is_categorical() {
                         BinnedColumn::categorical(codes, spec.levels.len())
@@ -96,44 +146,28 @@ impl TrainingParts {
             Target::Classes { classes, .. } => classes.len(),
             Target::Values(values) => values.len(),
         };
-        let task = match self.packed(0)?.facts()? {
-            ColumnFacts::Classes { labels } => TaskSpec::Classification { classes: labels },
-            _ => TaskSpec::Regression,
+        let misplaced = |other: ColumnFacts| Failure::storage(format!("the part of a column holds {other:?}; submit the job again"));
+        let (task, target) = match self.packed(0)?.facts()? {
+            ColumnFacts::Classes { labels, hash } => (TaskSpec::Classification { classes: labels }, hash),
+            ColumnFacts::Values { hash } => (TaskSpec::Regression, hash),
+            other => return Err(misplaced(other)),
+        };
+        let weight = match self.has_weights.then(|| self.packed(1)?.facts()).transpose()? {
+            Some(ColumnFacts::Weights { hash }) => Some(hash),
+            Some(other) => return Err(misplaced(other)),
+            None => None,
         };
         let features = self.feature_items().map(|item| match self.packed(item)?.facts()? {
-            ColumnFacts::Feature { spec, .. } => Ok(spec),
-            other => Err(Failure::storage(format!("the part of a feature holds {other:?}; submit the job again"))),
+            ColumnFacts::Feature { spec, hash, .. } => Ok((spec, hash)),
+            other => Err(misplaced(other)),
         });
-        Ok(TrainingFacts { n_rows: n_rows as u64, task, features: features.collect::<Result<_, Failure>>()? })
+        let (features, feature_hashes) = features.collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
+        let hashes = DataHashes { target, weight, features: feature_hashes };
+        Ok(TrainingFacts { n_rows: n_rows as u64, task, features, hashes })
     }
 }
 
 /// What a kernel refuses is the user's data, whatever stage notices.
 pub(super) fn refusal(error: ForestError) -> Failure {
     Failure::bad_input(error.to_string())
-}
-
-/// Weights under which every class counts as much as the others together: n_rows / (n_classes · rows of the class), times the
-/// sample weight. The same rule as scikit-learn's `class_weight="balanced"`.
-fn balanced_weights(classes: &[u32], n_classes: u32, sample_weights: Option<&[f64]>) -> Vec<f64> {
-    let mut n_rows_of = vec![0_u64; n_classes as usize];
-    classes.iter().filter_map(|&class| usize::try_from(class).ok()).for_each(|class| n_rows_of[class] += 1);
-    let weight_of: Vec<f64> = n_rows_of.iter().map(|&n| classes.len() as f64 / (f64::from(n_classes) * n.max(1) as f64)).collect();
-    let class_weights = classes.iter().map(|&class| weight_of[class as usize]);
-    match sample_weights {
-        Some(weights) => class_weights.zip(weights).map(|(class_weight, weight)| class_weight * weight).collect(),
-        None => class_weights.collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn balanced_classes_weigh_the_same() {
-        let weights = balanced_weights(&[0, 0, 0, 1], 2, None);
-        assert_eq!(weights, [4.0 / 6.0, 4.0 / 6.0, 4.0 / 6.0, 2.0]);
-        assert_eq!(balanced_weights(&[0, 0, 0, 1], 2, Some(&[0.0, 1.0, 3.0, 1.0])), [0.0, 4.0 / 6.0, 2.0, 2.0]);
-    }
 }

@@ -15,7 +15,7 @@ impl Fixture {
     }
 
     fn output(&self) -> OutputPlan {
-        OutputPlan { path: self.dir.path().join("out"), force: self.force }
+        OutputPlan { path: self.dir.path().join("out"), force: self.force, beside: vec![] }
     }
 
     fn staging(&self) -> PathBuf {
@@ -34,7 +34,7 @@ impl Fixture {
     }
 
     fn task(&self, files: &[StagedFile]) -> PublishTask {
-        PublishTask { output: self.output(), staging: self.staging(), files: files.to_vec(), facts: vec![] }
+        PublishTask { output: self.output(), staging: self.staging(), files: files.to_vec() }
     }
 
     /// What stands in the directory, hidden files too.
@@ -131,8 +131,36 @@ fn the_staging_of_a_failed_job_is_removed() {
 #[test]
 fn an_output_without_a_place_is_refused() {
     let fixture = Fixture::new(&[""], false);
-    let output = OutputPlan { path: fixture.dir.path().join("missing/out"), force: false };
+    let output = OutputPlan { path: fixture.dir.path().join("missing/out"), force: false, beside: vec![] };
     assert!(check_output(&output).unwrap_err().message.contains("does not exist"));
-    let root = OutputPlan { path: PathBuf::from("/"), force: true };
+    let root = OutputPlan { path: PathBuf::from("/"), force: true, beside: vec![] };
     assert!(check_output(&root).is_err());
+}
+
+#[test]
+fn what_stands_beside_an_output_is_published_with_it() {
+    let fixture = Fixture::new(&[""], false);
+    let plan = OutputPlan { beside: vec![fixture.dir.path().join("table")], ..fixture.output() };
+    let stage = |output: OutputPlan| {
+        let staging = output.staging_path(Path::new("/job"));
+        files::write_atomically(&staging, output.path.as_os_str().as_encoded_bytes()).unwrap();
+        PublishTask { files: vec![stage_file("", &staging, 1).unwrap()], staging, output }
+    };
+    let mut tasks: Vec<PublishTask> = plan.each().map(stage).collect();
+    let main = tasks.pop().unwrap();
+    assert_eq!(main.output.path, plan.path);
+    let all = PublishAllTask { beside: tasks, main, facts: vec![] };
+    // Killed between the two, it runs again.
+    all.beside[0].publish().unwrap();
+    assert_eq!(fixture.entries().last().unwrap(), "table");
+    for _ in 0..2 {
+        all.run(ItemRange::one(0), &mut ItemOutputs::default()).unwrap();
+        assert_eq!(fixture.entries(), ["out", "table"]);
+    }
+    // What a job that failed has staged goes, both of it.
+    plan.each().for_each(|output| drop(stage(output)));
+    assert_eq!(fixture.entries().len(), 4);
+    remove_staging(&plan, Path::new("/job")).unwrap();
+    assert_eq!(fixture.entries(), ["out", "table"]);
+    assert!(check_output(&plan).unwrap_err().message.contains("table: exists already"));
 }

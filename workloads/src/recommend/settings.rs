@@ -118,7 +118,7 @@ impl Settings for RecommendSettings {
         }
         let destination = destination_of(&self.out)?;
         // Without the slash that may end the name of a directory.
-        let output = OutputPlan { path: self.out.components().collect(), force: self.force };
+        let output = OutputPlan { path: self.out.components().collect(), force: self.force, beside: vec![] };
         Ok(Box::new(Recommend { settings: self, output, destination }))
     }
 }

@@ -53,6 +53,8 @@ pub enum OutputType {
     Bool,
     /// Text.
     Text,
+    /// Numbers or truth values of this type, some of which are not there.
+    Optional(&'static OutputType),
 }
 
 /// Rows of a column that is written.
@@ -77,6 +79,13 @@ pub enum OutputColumn<'a> {
         /// What they stand for.
         levels: &'a [String],
     },
+    /// For [`OutputType::Optional`]: a row has no value where `is_there` is false, whatever `values` holds there.
+    Optional {
+        /// One per row; no text.
+        values: &'a OutputColumn<'a>,
+        /// One per row.
+        is_there: &'a [bool],
+    },
 }
 
 impl OutputColumn<'_> {
@@ -89,6 +98,7 @@ impl OutputColumn<'_> {
             Self::Bool(values) => values.len(),
             Self::Text(values) => values.len(),
             Self::Codes { codes, .. } => codes.len(),
+            Self::Optional { values, .. } => values.len(),
         }
     }
 }
@@ -128,8 +138,8 @@ impl TableWriter {
 
     fn over(sink: Sink, path: &Path, format: TableFormat, columns: &[(&str, OutputType)]) -> Result<Self, Failure> {
         let field = |&(name, output_type): &(&str, OutputType)| {
-            // Only text can lack a value.
-            Field::new(name, output_type.data_type(), output_type == OutputType::Text)
+            let may_lack_values = matches!(output_type, OutputType::Text | OutputType::Optional(_));
+            Field::new(name, output_type.data_type(), may_lack_values)
         };
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
         let encoder = match format {
@@ -196,6 +206,7 @@ impl OutputType {
             Self::U32 => DataType::UInt32,
             Self::Bool => DataType::Boolean,
             Self::Text => DataType::Utf8,
+            Self::Optional(inner) => inner.data_type(),
         }
     }
 }
@@ -219,6 +230,7 @@ impl Gathered {
             OutputType::U32 => Self::U32(UInt32Builder::new()),
             OutputType::Bool => Self::Bool(BooleanBuilder::new()),
             OutputType::Text => Self::Text(StringBuilder::new()),
+            OutputType::Optional(inner) => Self::new(*inner),
         }
     }
 
@@ -237,6 +249,19 @@ impl Gathered {
                     builder.append_option(level);
                 }
             }
+            (gathered, OutputColumn::Optional { values, is_there }) => gathered.add_optional(values, is_there.get(rows.clone())?, rows)?,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn add_optional(&mut self, column: &OutputColumn<'_>, is_there: &[bool], rows: Range<usize>) -> Option<()> {
+        match (self, column) {
+            (Self::I64(builder), OutputColumn::I64(values)) => builder.append_values(values.get(rows)?, is_there),
+            (Self::F64(builder), OutputColumn::F64(values)) => builder.append_values(values.get(rows)?, is_there),
+            (Self::F32(builder), OutputColumn::F32(values)) => builder.append_values(values.get(rows)?, is_there),
+            (Self::U32(builder), OutputColumn::U32(values)) => builder.append_values(values.get(rows)?, is_there),
+            (Self::Bool(builder), OutputColumn::Bool(values)) => builder.append_values(values.get(rows)?, is_there).ok()?,
             _ => return None,
         }
         Some(())
