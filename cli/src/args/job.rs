@@ -3,6 +3,7 @@
 use super::output::OutputArgs;
 use crate::selector::Selector;
 use clap::{Args, Subcommand};
+use paceline_workloads::forest::export::ExportFormat;
 use std::path::PathBuf;
 
 /// How jobs are listed.
@@ -87,6 +88,28 @@ pub enum ModelCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// How to print it.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Write a forest for other programs: JSON, ONNX or the arrays of scikit-learn's trees
+    ///
+    /// The forms, and how to read them from Python, are described in docs/model-export.md. Predictions of the exported model are those of
+    /// `forest predict`.
+    Export {
+        /// The model that `forest train` wrote.
+        #[arg(value_name = "MODEL")]
+        model: PathBuf,
+        /// The form: json (every node, to be read by any program), onnx (for ONNX Runtime and others; the class or number, and the
+        /// probabilities) or arrays (a NumPy .npz file with the arrays of scikit-learn's trees; numeric features only).
+        #[arg(long = "format", value_name = "json|onnx|arrays", value_enum, hide_possible_values = true)]
+        form: ExportFormat,
+        /// Where to write the model in its other form.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Replace what stands at the output path.
+        #[arg(long)]
+        force: bool,
+        /// How to print what was written.
         #[command(flatten)]
         output: OutputArgs,
     },

@@ -69,7 +69,7 @@ pub enum Command {
     Agent(agent::AgentCommand),
     /// List the agents with their cores and memory
     Agents(agent::AgentsArgs),
-    /// Look into a model file
+    /// Look into a model file, or write it for other programs
     #[command(subcommand)]
     Model(job::ModelCommand),
     /// Print the completions of a shell: bash, zsh, fish, elvish or powershell

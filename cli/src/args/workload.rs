@@ -27,6 +27,7 @@ pub enum WorkloadCommand {
 
 /// What is done with a forest.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it, for as long as the command line is read")]
 pub enum ForestCommand {
     /// Train a random forest for classification or regression
     ///

@@ -1,4 +1,4 @@
-//! `paceline model show`: needs no coordinator, only the file.
+//! `paceline model show` and `paceline model export`: they need no coordinator, only the file.
 
 use crate::args::job::ModelCommand;
 use crate::args::output::OutputFormat;
@@ -7,21 +7,44 @@ use crate::render::model::{self, ModelView};
 use crate::render::stream;
 use paceline_common::artifact::{Artifact, KIND_KEY};
 use paceline_common::failure::Failure;
-use paceline_workloads::forest;
+use paceline_common::job::OutputPlan;
+use paceline_workloads::forest::{self, export, export::ExportFormat};
+use std::path::Path;
 use std::process::ExitCode;
 
-/// Shows what an artifact holds.
+/// Carries out a command on a model file.
 ///
 /// # Errors
-/// A file that cannot be read or is malformed.
+/// A file that cannot be read, is malformed or cannot be exported; an output that cannot be written.
 pub fn run(command: ModelCommand) -> Result<ExitCode, CliError> {
-    let ModelCommand::Show { file, output } = command;
-    let artifact = Artifact::open(&file)?;
+    match command {
+        ModelCommand::Show { file, output } => show(&file, output.format),
+        ModelCommand::Export { model, form, out, force, output } => {
+            let path = std::path::absolute(&out)
+                .map_err(|e| CliError::BadInput(format!("{}: is not the path of a file: {e}; name one", out.display())))?;
+            export(&model, form, &OutputPlan { path, force, beside: vec![] }, output.format)
+        }
+    }
+}
+
+/// Shows what an artifact holds.
+fn show(file: &Path, format: OutputFormat) -> Result<ExitCode, CliError> {
+    let artifact = Artifact::open(file)?;
     let view = ModelView::new(&artifact, facts(&artifact)?);
-    match output.format {
+    match format {
         OutputFormat::Json => stream::say_json(&view)?,
         OutputFormat::Quiet => stream::say(view.kind.as_deref().unwrap_or("safetensors"))?,
         OutputFormat::Table => stream::say(&model::text(&view))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn export(model: &Path, format: ExportFormat, output: &OutputPlan, shown: OutputFormat) -> Result<ExitCode, CliError> {
+    let exported = export::export(model, format, output)?;
+    match shown {
+        OutputFormat::Json => stream::say_json(&exported)?,
+        OutputFormat::Quiet => {}
+        OutputFormat::Table => stream::say(&model::export_text(&output.path, &exported))?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,9 +4,10 @@ use super::facts;
 use super::table::{Columns, cell, plain};
 use paceline_common::artifact::{Artifact, KIND_KEY, VERSION_KEY};
 use paceline_common::units::{display_count, display_size};
+use paceline_workloads::forest::export::Exported;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything that is shown of an artifact.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -78,6 +79,13 @@ pub fn text(view: &ModelView) -> String {
         sections.push(format!("  METADATA\n{}", facts::lines("  ", &metadata)));
     }
     sections.join("\n\n")
+}
+
+/// One line on a model that was written in another form.
+#[must_use]
+pub fn export_text(path: &Path, exported: &Exported) -> String {
+    let (n_trees, n_nodes) = (display_count(exported.n_trees as u64), display_count(exported.n_nodes as u64));
+    format!("{}: {n_trees} trees with {n_nodes} nodes, {}", plain(&path.display().to_string()), display_size(exported.size_bytes))
 }
 
 fn arrays(arrays: &[ArrayView]) -> String {
