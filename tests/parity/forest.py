@@ -41,45 +41,51 @@ def traverse(path: Path, table: pd.DataFrame) -> np.ndarray:
     for tree in range(int(meta["n_trees"])):
         part = lambda name, starts: arrays[name][arrays[starts][tree] : arrays[starts][tree + 1]]
         nodes, level_words = part("nodes", "node_starts"), part("level_words", "level_starts")
-        shares = part("leaf_shares", "leaf_starts").reshape(-1, n_outputs)
-        add_leaves(sums, nodes, shares, descend(nodes, level_words, rows))
+        is_regression = task["task"] == "regression"
+        values = part("leaf_means" if is_regression else "leaf_shares", "leaf_starts").reshape(-1, n_outputs)
+        add_leaves(sums, nodes, values, descend(nodes, level_words, arrays["thresholds"], arrays["threshold_starts"], rows))
     return sums / int(meta["n_trees"])
 
 
-def descend(nodes: np.ndarray, level_words: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def descend(nodes, level_words, thresholds, starts, rows: np.ndarray) -> np.ndarray:
     """The leaf of every row."""
-    thresholds = np.ascontiguousarray(nodes[:, 2:]).view("<f8")[:, 0]
+    # Behind the last bin of a feature there is no threshold: all numbers go left.
+    ends = np.append(thresholds, np.inf)
+    starts = starts.astype(np.int64)
     at = np.zeros(len(rows), dtype=np.int64)
     while True:
-        head = nodes[at, 0]
-        moving = np.flatnonzero(head >> 31 == 0)
+        moving = np.flatnonzero(nodes[at, 1] >> 31 == 0)
         if len(moving) == 0:
             return at
-        node, head = at[moving], head[moving]
-        value = rows[moving, head & (2**29 - 1)]
-        missing_left = head >> 29 & 1 == 1
-        left = np.where(np.isnan(value), missing_left, value <= thresholds[node])
-        by_level = np.flatnonzero(head >> 30 & ~np.isnan(value))
-        in_set = are_in_set(level_words, nodes[node[by_level], 2].astype(np.int64), value[by_level].astype(np.int64))
-        left[by_level] = in_set != missing_left[by_level]
-        at[moving] = np.where(left, node + 1, nodes[node, 1])
+        head, tail = (nodes[at[moving], word].astype(np.int64) for word in (0, 1))
+        feature, last_left, place = head >> 16, head & (2**16 - 1), tail & (2**29 - 1)
+        value, missing_left, is_level = rows[moving, feature], tail >> 29 & 1 == 1, tail >> 30 & 1 == 1
+        end = np.where(is_level, starts[feature], starts[feature] + last_left)
+        threshold = np.where(end < starts[feature + 1], ends[end], np.inf)
+        left, right = np.where(np.isnan(value), missing_left, value <= threshold), place
+        begin = place[is_level] + (last_left[is_level] << 29)
+        right[is_level] = level_words[begin]
+        left[is_level] = are_in_set(level_words, begin, value[is_level]) != missing_left[is_level]
+        at[moving] = np.where(left, at[moving] + 1, right)
 
 
-def are_in_set(level_words: np.ndarray, begin: np.ndarray, level: np.ndarray) -> np.ndarray:
-    """Whether each level is in the set that begins there."""
-    first, n_words = level_words[begin].astype(np.int64), level_words[begin + 1].astype(np.int64)
+def are_in_set(level_words: np.ndarray, begin: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """Whether each level is in the set that begins there; a missing one is in none."""
+    extent = level_words[begin + 1].astype(np.int64)
+    first, n_words = extent & (2**16 - 1), extent >> 16
+    level = np.where(np.isnan(value), -1, value).astype(np.int64)
     word = level // 32 - first
-    is_inside = (word >= 0) & (word < n_words)
+    is_inside = (level >= 0) & (word >= 0) & (word < n_words)
     bits = level_words[begin + 2 + np.where(is_inside, word, 0)] >> (level % 32).astype(np.uint32)
     return is_inside & (bits & 1 == 1)
 
 
-def add_leaves(sums: np.ndarray, nodes: np.ndarray, shares: np.ndarray, leaves: np.ndarray) -> None:
-    kinds, rows = nodes[leaves, 1], np.arange(len(leaves))
-    values = np.ascontiguousarray(nodes[:, 2:]).view("<f8")[:, 0]
-    sums[rows[kinds == 0], nodes[leaves[kinds == 0], 2]] += 1.0
-    sums[kinds == 1] += shares[nodes[leaves[kinds == 1], 2]].astype(np.float64)
-    sums[kinds == 2, 0] += values[leaves[kinds == 2]]
+def add_leaves(sums: np.ndarray, nodes: np.ndarray, values: np.ndarray, leaves: np.ndarray) -> None:
+    """`values` are the rows of class shares, or numbers, of mixed leaves."""
+    tail = nodes[leaves, 1].astype(np.int64)
+    is_row, place = tail >> 30 & 1 == 1, tail & (2**29 - 1)
+    sums[~is_row, place[~is_row]] += 1.0
+    sums[is_row] += values[place[is_row]].astype(np.float64)
 
 
 class Comparison:

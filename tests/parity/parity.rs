@@ -11,7 +11,10 @@ fn check(script: &str, args: &[&Path]) {
     let python = std::env::var_os("PACELINE_TEST_PYTHON")
         .expect("PACELINE_TEST_PYTHON: is not set; name a Python that has the packages of tests/parity/requirements.txt");
     let script = checkout().join("tests/parity").join(script);
-    let output = Command::new(python).arg(&script).args(args).output().expect("the Python of PACELINE_TEST_PYTHON starts");
+    // The scripts import one another; nothing shall be left beside them.
+    let mut command = Command::new(python);
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(&script).args(args);
+    let output = command.output().expect("the Python of PACELINE_TEST_PYTHON starts");
     let (printed, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {}\n{printed}{errors}", script.display(), output.status);
 }
@@ -21,6 +24,33 @@ fn forests_are_as_accurate_as_those_of_scikit_learn() {
     let scratch = tempfile::tempdir().unwrap();
     let flights = checkout().join("data/flights.parquet");
     check("forest.py", &[&paceline(), &flights, scratch.path()]);
+}
+
+#[test]
+fn forests_differ_from_those_of_scikit_learn_by_chance_only() {
+    let scratch = tempfile::tempdir().unwrap();
+    let flights = checkout().join("data/flights.parquet");
+    check("forest_accuracy.py", &[&paceline(), &flights, scratch.path()]);
+}
+
+#[test]
+fn settings_of_a_forest_mean_what_they_mean_in_scikit_learn() {
+    let scratch = tempfile::tempdir().unwrap();
+    let flights = checkout().join("data/flights.parquet");
+    check("forest_settings.py", &[&paceline(), &flights, scratch.path()]);
+}
+
+#[test]
+fn a_forest_on_categories_tells_all_rows_of_a_classic_table_apart() {
+    let scratch = tempfile::tempdir().unwrap();
+    check("forest_small_sets.py", &[&paceline(), scratch.path()]);
+}
+
+#[test]
+fn exported_forests_predict_as_their_models_do() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (flights, page) = (checkout().join("data/flights.parquet"), checkout().join("docs/model-export.md"));
+    check("export.py", &[&paceline(), &flights, scratch.path(), &page]);
 }
 
 #[test]
