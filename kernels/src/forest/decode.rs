@@ -52,7 +52,7 @@ pub enum DecodedNode<'a> {
 pub enum LeafContent<'a> {
     /// They are all of this class.
     Class(u32),
-    /// The share of each class, [n_classes].
+    /// The share of each class, `[n_classes]`.
     Shares(&'a [f32]),
     /// The mean of their numbers.
     Mean(f64),

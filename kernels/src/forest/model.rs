@@ -21,7 +21,7 @@ pub struct ForestArrays {
     pub level_starts: Vec<u64>,
     /// Class shares of mixed leaves, [n, n_classes]; empty in regression.
     pub leaf_shares: Vec<f32>,
-    /// Means of leaves, [n]; empty in classification.
+    /// Means of leaves, `[n]`; empty in classification.
     pub leaf_means: Vec<f64>,
     /// Where each tree's shares or means begin, counted in single numbers, and their end.
     pub leaf_starts: Vec<u64>,
