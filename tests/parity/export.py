@@ -17,7 +17,7 @@ import pandas as pd
 from onnx import helper, numpy_helper
 from sklearn.tree._tree import NODE_DTYPE, Tree
 
-N_TRAIN, N_TEST, N_TREES = 6_000, 4_000, 20
+N_TRAIN, N_TEST, N_TREES = 6_000, 40_000, 20
 # Walked in plain Python, so only a few.
 N_WALKED = 300
 N_THREADS = [1, 2]

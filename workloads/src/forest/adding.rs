@@ -86,7 +86,11 @@ fn continued(asked: &TrainSettings, header: &ForestHeader) -> Result<TrainSettin
         let model_value = of_model.get(key).unwrap_or(&Value::Null);
         if !is_free && is_said(value) && value != model_value {
             let flag = key.replace('_', "-");
-            return Err(Refused::Flag(format!("--{flag} {}: the model was grown with {}; leave it out", shown(value), shown(model_value))));
+            return Err(Refused::Flag(format!(
+                "--{flag} {}: the model was grown with {}; say the same or leave it out",
+                shown(value),
+                shown(model_value)
+            )));
         }
     }
     for key in NOT_OF_THE_MODEL {

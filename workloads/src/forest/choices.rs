@@ -74,6 +74,8 @@ impl FromStr for ClassWeight {
             }
             weights.push((label.to_owned(), weight));
         }
+        // The same weights in any order are the same setting.
+        weights.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(Self::Explicit(weights))
     }
 }
@@ -103,6 +105,11 @@ impl From<ClassWeight> for String {
     fn from(value: ClassWeight) -> Self {
         value.to_string()
     }
+}
+
+/// A number as a flag takes it: settings travel as JSON, which knows neither infinity nor what is not a number.
+pub(super) fn finite_number(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| format!("{text}: is not a finite number"))
 }
 
 /// How many features a split tries, written `sqrt`, `log2`, `all`, a fraction with a point, or a number.
@@ -212,7 +219,7 @@ mod tests {
         for (text, expected) in [
             ("balanced", ClassWeight::Balanced),
             ("balanced-subsample", ClassWeight::BalancedSubsample),
-            ("yes=5,no=0.5", explicit(&[("yes", 5.0), ("no", 0.5)])),
+            ("no=0.5,yes=5", explicit(&[("no", 0.5), ("yes", 5.0)])),
             ("a=b=2", explicit(&[("a=b", 2.0)])),
             ("-1=0", explicit(&[("-1", 0.0)])),
         ] {
@@ -220,6 +227,7 @@ mod tests {
             assert_eq!(parsed, expected);
             assert_eq!(parsed.to_string(), text);
         }
+        assert_eq!("yes=5,no=0.5".parse(), "no=0.5,yes=5".parse::<ClassWeight>(), "any order is the same setting");
         for text in ["", "Balanced", "a", "a=", "a=x", "a=-1", "a=NaN", "a=inf", "a=1,a=2", "a=1,"] {
             assert!(text.parse::<ClassWeight>().is_err(), "{text}");
         }

@@ -1,7 +1,7 @@
 //! What a person can set for `forest train` and `forest predict`: one struct is the command line, the wire and the job's record.
 //! It checks the settings against each other only; it must not open a file.
 
-use super::choices::{ClassWeight, CriterionChoice, ImportanceChoice, MaxFeatures, TaskChoice};
+use super::choices::{self, ClassWeight, CriterionChoice, ImportanceChoice, MaxFeatures, TaskChoice};
 use paceline_common::failure::Refusal;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub struct TrainSettings {
     pub min_samples_split: Option<u32>,
     /// By how much a split must reduce the impurity at least, weighted by the share of the tree's rows that are in the node.
     /// [default: 0]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", value_parser = choices::finite_number, allow_negative_numbers = true)]
     #[serde(default)]
     pub min_impurity_decrease: Option<f64>,
     /// How many leaves a tree may have: the node whose split gains most is split next. Without it, there is no limit.
@@ -80,7 +80,7 @@ pub struct TrainSettings {
     #[serde(default)]
     pub no_bootstrap: bool,
     /// How many rows to draw for each tree, as a fraction of all rows. [default: 1.0]
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", value_parser = choices::finite_number, allow_negative_numbers = true)]
     #[serde(default)]
     pub sample_fraction: Option<f64>,
     /// Draw the threshold of every split at random instead of searching for the best (extremely randomised trees).

@@ -74,8 +74,9 @@ impl TreeEnsemble {
             places[node] = match tree.node(node) {
                 DecodedNode::Leaf(content) => self.push_leaf(weight(&content, layer).unwrap_or((0, 0.0))),
                 _ => {
-                    n_inner += 1;
-                    Place { idx: first_node + n_inner - 1, is_leaf: false }
+                    let idx = first_node + n_inner;
+                    n_inner += 1 + i64::from(needs_separator(tree, node));
+                    Place { idx, is_leaf: false }
                 }
             };
         }
@@ -99,8 +100,15 @@ impl TreeEnsemble {
                 DecodedNode::Categorical { feature, levels, default_left, left, right } => {
                     // Levels of the set take the true way; what is missing or in no set takes the false one.
                     let [set_side, default_side] = if default_left { [right, left] } else { [left, right] };
-                    let ways = [place_of(set_side), place_of(default_side)];
-                    self.push_node(feature, BRANCH_MEMBER, 0.0, false, ways);
+                    let [on_true, on_false] = [place_of(set_side), place_of(default_side)];
+                    if needs_separator(tree, node) {
+                        let separator = Place { idx: places[node].idx + 1, is_leaf: false };
+                        self.push_node(feature, BRANCH_MEMBER, 0.0, false, [on_true, separator]);
+                        // No level is below 0, so that everything goes on; the other way has to lead somewhere.
+                        self.push_node(feature, BRANCH_LEQ, -1.0, false, [on_true, on_false]);
+                    } else {
+                        self.push_node(feature, BRANCH_MEMBER, 0.0, false, [on_true, on_false]);
+                    }
                     let n_before = self.membership_values.len();
                     self.membership_values.extend(levels.map(f64::from));
                     if self.membership_values.len() == n_before {
@@ -129,6 +137,16 @@ impl TreeEnsemble {
         self.nodes_falsenodeids.push(on_false.idx);
         self.nodes_falseleafs.push(i64::from(on_false.is_leaf));
     }
+}
+
+/// Whether a split on a category must not be followed at once by what its false way leads to: another split on the same feature.
+/// ONNX Runtime (seen in 1.31) takes two such splits for one whose set is the union where their true ways lead to leaves of equal
+/// weight, although the leaves may be of different classes.
+fn needs_separator(tree: &TreeView<'_>, node: usize) -> bool {
+    let DecodedNode::Categorical { feature, default_left, left, right, .. } = tree.node(node) else { return false };
+    let (set_side, default_side) = if default_left { (right, left) } else { (left, right) };
+    let is_leaf = matches!(tree.node(set_side), DecodedNode::Leaf(_));
+    is_leaf && matches!(tree.node(default_side), DecodedNode::Categorical { feature: next, .. } if next == feature)
 }
 
 /// All nodes, parents before children, left before right.
