@@ -154,8 +154,6 @@ fn best_threshold<M: Measure, I: Fn(usize) -> M::Item>(
     Some(threshold_rule(column, groups, found, n_values, missing.is_some()))
 }
 
-/// Puts the threshold in the middle, counted in bins, between the two neighbouring bins that occur in the node. This is where
-/// unseen values are most evenly divided, and it is the same for any monotone scaling of the feature.
 fn threshold_rule<M: Measure, I: Fn(usize) -> M::Item>(
     column: &BinnedColumn<'_>,
     groups: &Groups<'_, M, I>,
@@ -163,12 +161,17 @@ fn threshold_rule<M: Measure, I: Fn(usize) -> M::Item>(
     n_values: usize,
     has_missing: bool,
 ) -> Rule {
-    let bins = groups.bins();
-    let last_left = match bins.get(found.group + 1) {
-        Some(&next) if found.group + 1 < n_values => bins[found.group] + (next - bins[found.group] - 1) / 2,
-        _ => (column.n_value_bins() - 1) as u16,
-    };
+    let bin = |group: usize| usize::from(groups.bins()[group]);
+    let next = Some(found.group + 1).filter(|&group| group < n_values).map(bin);
+    let last_left = last_bin_left(bin(found.group), next, column.n_value_bins());
     Rule::Threshold { last_left, missing_left: has_missing.then_some(found.missing_left) }
+}
+
+/// The last bin that goes left: the middle, counted in bins, between the last that occurs on the left and the next that occurs. This
+/// is where unseen values are most evenly divided, and it is the same for any monotone scaling of the feature. Without a next one all
+/// values go left.
+pub(super) fn last_bin_left(last: usize, next: Option<usize>, n_value_bins: usize) -> u16 {
+    next.map_or(n_value_bins - 1, |next| last + (next - last - 1) / 2) as u16
 }
 
 /// A threshold drawn evenly among the ends of bins between the least and the greatest that occur, as bins are what a value's
@@ -240,4 +243,17 @@ fn random_levels<M: Measure, I: Fn(usize) -> M::Item>(
     levels.iter().enumerate().filter(|(_, level)| level.1).for_each(|(group, _)| groups.move_to_left(group, sides));
     search.consider(sides, 0, false);
     search.found().map(|_| Rule::Levels(levels))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_lies_in_the_middle_of_the_bins_that_do_not_occur() {
+        assert_eq!(last_bin_left(3, Some(4), 10), 3);
+        assert_eq!(last_bin_left(3, Some(5), 10), 3);
+        assert_eq!(last_bin_left(3, Some(8), 10), 5);
+        assert_eq!(last_bin_left(3, None, 10), 9);
+    }
 }

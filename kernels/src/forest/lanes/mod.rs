@@ -15,7 +15,7 @@ pub(super) use vector::prefetch;
 
 use super::criterion::Measure;
 use super::frame::Frame;
-use super::splitting::{Rule, Split};
+use super::splitting::{Rule, Split, last_bin_left};
 use sweep::{Found, sweep_bins, sweep_rows};
 use vector::{OnVectors, Vector, on_vectors};
 
@@ -190,7 +190,7 @@ impl<M: Measure> LaneJudge<M> {
             score: self.found.scores[lane],
             left_weight,
             rule: Rule::Threshold {
-                last_left: middle(last, next, column.n_value_bins),
+                last_left: last_bin_left(last, next, column.n_value_bins),
                 missing_left: has_missing.then_some(missing_first),
             },
         }
@@ -221,12 +221,6 @@ impl<M: Measure> LaneJudge<M> {
     fn bin(&self, bin: usize) -> Option<&[[CellOf<M>; N_LANES]]> {
         self.cells[0].chunks_exact(self.sums.n_cells()).nth(bin)
     }
-}
-
-/// Puts the threshold in the middle, counted in bins, between the two neighbouring bins that occur in the node. This is where
-/// unseen values are most evenly divided, and it is the same for any monotone scaling of the feature.
-fn middle(last: usize, next: Option<usize>, n_value_bins: usize) -> u16 {
-    next.map_or(n_value_bins - 1, |next| last + (next - last - 1) / 2) as u16
 }
 
 fn features_of(columns: &[LaneColumn]) -> [u32; N_LANES] {
