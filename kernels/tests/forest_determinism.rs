@@ -24,7 +24,7 @@ fn hash(trees: &[Tree]) -> u64 {
 
 fn grow(table: &Table, settings: GrowSettings, n_threads: usize, nesting: Nesting) -> Vec<Tree> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-    let grower = Grower::new(table.set(), settings).unwrap();
+    let grower = Grower::new(table.set(), table.rows(), settings).unwrap();
     pool.install(|| (0..N_TREES).into_par_iter().with_max_len(1).map(|tree_idx| grower.grow(u64::from(tree_idx), nesting)).collect())
 }
 

@@ -6,7 +6,7 @@ mod forest_support;
 use forest_support::{Feature, Label, NaiveCheck, Table, random_table};
 use paceline_kernels::draws::Draws;
 use paceline_kernels::forest::{
-    BinnedColumn, BinnedColumns, Codes, Criterion, GrowSettings, Grower, Sampling, Target, TrainingSet, Tree, importance,
+    BinnedColumn, BinnedColumns, Codes, Criterion, GrowSettings, Grower, RowTable, Sampling, Target, TrainingSet, Tree, importance,
 };
 
 fn numeric(values: &[f64]) -> Feature {
@@ -171,7 +171,8 @@ fn what_cannot_be_used_is_refused() {
     assert!(weights(&[1.0, -1.0, 0.0]).is_err() && weights(&[0.0; 3]).is_err() && weights(&[f64::NAN; 3]).is_err());
     let set = weights(&[1.0; 3]).unwrap();
     let usual = GrowSettings::regression(3, 1, 0);
-    assert!(Grower::new(set.clone(), usual).is_ok());
+    let rows = || RowTable::in_memory(&columns);
+    assert!(Grower::new(set.clone(), rows(), usual).is_ok());
     for bad in [
         GrowSettings { criterion: Criterion::Gini, ..usual },
         GrowSettings { max_features: 0, ..usual },
@@ -179,6 +180,6 @@ fn what_cannot_be_used_is_refused() {
         GrowSettings { min_impurity_decrease: f64::NAN, ..usual },
         GrowSettings { sampling: Sampling::Subsample { n_rows: 4 }, ..usual },
     ] {
-        assert!(Grower::new(set.clone(), bad).is_err());
+        assert!(Grower::new(set.clone(), rows(), bad).is_err());
     }
 }

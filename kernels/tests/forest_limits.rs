@@ -44,7 +44,7 @@ fn a_limited_tree_keeps_to_its_limit_and_takes_the_best_splits_first() {
 #[test]
 fn a_limited_tree_does_not_depend_on_threads() {
     let table = random_table(40_000, 5, 1, 3, 5);
-    let grower = Grower::new(table.set(), GrowSettings { max_leaf_nodes: Some(50), ..table.settings(5) }).unwrap();
+    let grower = Grower::new(table.set(), table.rows(), GrowSettings { max_leaf_nodes: Some(50), ..table.settings(5) }).unwrap();
     let alone = grower.grow(0, Nesting::Sequential);
     for n_threads in [1, 3] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();

@@ -227,3 +227,29 @@ fn more_rows_than_row_numbers_are_refused_before_they_are_read() {
     let refusal = BinnedColumns::new(vec![BinnedColumn::numeric(Codes::U8(&codes), &[])]).unwrap_err();
     assert!(matches!(refusal, ForestError::Setting(text) if text.contains("2,147,483,647 rows")), "{refusal}");
 }
+
+#[test]
+fn a_node_of_two_rows_is_split_like_any_other() {
+    let mut draws = Draws::new(9, 0, 0);
+    let values = [0.0, 1.0, 2.0, f64::NAN];
+    let mut n_splits = 0;
+    for seed in 0..200 {
+        let pairs: Vec<[f64; 2]> = (0..6).map(|_| [(); 2].map(|()| values[draws.below(4) as usize])).collect();
+        // A copy of the second row makes no further division, but three rows are not settled as two are.
+        let root = |n_rows: usize, is_class: bool| {
+            let features = pairs.iter().map(|&[first, second]| Feature::Numeric([first, second, second][..n_rows].to_vec())).collect();
+            // All means are whole numbers, so that the same division has the same score from either side.
+            let (classes, numbers) = (vec![0, 1, 1], vec![2.0, 8.0, 8.0]);
+            let label = if is_class { Label::Classes(classes[..n_rows].to_vec(), 2) } else { Label::Values(numbers[..n_rows].to_vec()) };
+            let table = Table::with_bins(features, label, None, 255);
+            let settings = GrowSettings { max_features: 3, sampling: Sampling::All, ..table.settings(seed) };
+            table.grow(settings, 0).nodes
+        };
+        for is_class in [true, false] {
+            let (two, three) = (root(2, is_class), root(3, is_class));
+            assert_eq!((two.len(), two[0][0]), (three.len(), three[0][0]), "{pairs:?}");
+            n_splits += usize::from(two.len() > 1);
+        }
+    }
+    assert!(n_splits > 300);
+}

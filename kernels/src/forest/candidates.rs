@@ -11,8 +11,8 @@ use std::ops::Range;
 pub(super) struct Candidates {
     lists: Vec<u32>,
     /// The list of the node at hand in the order of its draws.
+    order: Vec<u32>,
     drawn: Vec<u32>,
-    n_drawn: usize,
     children: Range<usize>,
     /// Those that the node at hand has found constant.
     constant: Vec<u32>,
@@ -20,7 +20,7 @@ pub(super) struct Candidates {
 
 impl Candidates {
     pub fn new(features: &[u32]) -> Self {
-        Self { lists: features.to_vec(), drawn: Vec::new(), n_drawn: 0, children: 0..features.len(), constant: Vec::new() }
+        Self { lists: features.to_vec(), order: Vec::new(), drawn: Vec::new(), children: 0..features.len(), constant: Vec::new() }
     }
 
     /// Goes on with a pending node.
@@ -43,34 +43,31 @@ impl Candidates {
         &self.lists[self.children.clone()]
     }
 
-    /// Begins with the node at hand.
-    pub fn begin_drawing(&mut self) {
-        self.drawn.clear();
-        self.drawn.extend_from_slice(&self.lists[self.children.clone()]);
-        self.n_drawn = 0;
-        self.constant.clear();
+    /// Draws so many features that vary in the node at hand, fewer when there are no more, without replacement. Constant ones that
+    /// come up on the way are left out for its children.
+    pub fn draw_varying(&mut self, mut draws: Draws, n_features: usize, varies: impl Fn(u32) -> bool) {
+        let Self { lists, order, drawn, constant, children } = self;
+        order.clear();
+        order.extend_from_slice(&lists[children.clone()]);
+        drawn.clear();
+        constant.clear();
+        for position in 0..order.len() {
+            if drawn.len() == n_features {
+                break;
+            }
+            draws.draw_to(order, position);
+            let feature = order[position];
+            if varies(feature) { drawn.push(feature) } else { constant.push(feature) }
+        }
+        self.leave_out_constant();
     }
 
-    /// The next so many features, drawn without replacement; fewer when there are no more.
-    pub fn draw(&mut self, draws: &mut Draws, n_features: usize) -> Range<usize> {
-        let begin = self.n_drawn;
-        self.n_drawn = (begin + n_features).min(self.drawn.len());
-        (begin..self.n_drawn).for_each(|position| draws.draw_to(&mut self.drawn, position));
-        begin..self.n_drawn
+    /// What was drawn last.
+    pub fn drawn(&self) -> &[u32] {
+        &self.drawn
     }
 
-    /// Features that [`Candidates::draw`] has given.
-    pub fn drawn(&self, drawn: Range<usize>) -> &[u32] {
-        &self.drawn[drawn]
-    }
-
-    /// A feature does not vary in the node at hand.
-    pub fn note_constant(&mut self, feature: u32) {
-        self.constant.push(feature);
-    }
-
-    /// Leaves out what was found constant for the children of the node at hand.
-    pub fn end_drawing(&mut self) {
+    fn leave_out_constant(&mut self) {
         if self.constant.is_empty() {
             return;
         }

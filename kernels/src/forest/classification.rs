@@ -79,6 +79,9 @@ impl<T: ClassTerm> Measure for ClassCounts<'_, T> {
     fn item(&self, row: usize, draws: u8) -> CountedClass {
         CountedClass(self.classes[row] << 8 | u32::from(draws))
     }
+    fn leaf_of_one(item: CountedClass) -> LeafValue<'static> {
+        LeafValue::Class(item.class() as u32)
+    }
     fn counts(&self, _row: usize) -> bool {
         true
     }
@@ -90,7 +93,7 @@ impl<T: ClassTerm> Measure for ClassCounts<'_, T> {
         cells[item.class()] += item.draws();
     }
     fn sides(&self) -> CountSides<T> {
-        CountSides(ClassSides::new(self.n_classes))
+        CountSides { sums: ClassSides::new(self.n_classes), node: vec![[0; 2]; self.n_classes] }
     }
     fn n_level_sums(&self) -> usize {
         self.n_classes
@@ -109,7 +112,7 @@ impl<T: ClassTerm> Measure for ClassCounts<'_, T> {
         ClassLanes::new(self.n_classes)
     }
     fn begin_lanes(&self, node: &CountSides<T>, lanes: &mut ClassLanes<LaneClass>) -> bool {
-        T::IS_SQUARE && lanes.begin(&node.0.node, node.0.node_weight, node.0.node_weight)
+        T::IS_SQUARE && lanes.begin(&node.sums.node, node.sums.node_weight, node.sums.node_weight)
     }
     #[inline(always)]
     fn lane_item(&self, item: CountedClass, lanes: &ClassLanes<LaneClass>) -> LaneClass {
@@ -151,6 +154,9 @@ impl<T: ClassTerm> Measure for ClassWeights<'_, T> {
 
     fn item(&self, row: usize, draws: u8) -> WeightedClass {
         WeightedClass { weight: self.weight(row) * f64::from(draws), class: self.classes[row], draws: u32::from(draws) }
+    }
+    fn leaf_of_one(item: WeightedClass) -> LeafValue<'static> {
+        LeafValue::Class(item.class)
     }
     fn counts(&self, row: usize) -> bool {
         self.weight(row) > 0.0
@@ -210,7 +216,6 @@ pub(super) struct ClassSides<T> {
     left: Vec<f64>,
     node_weight: f64,
     left_weight: f64,
-    node_terms: f64,
     left_terms: f64,
     right_terms: f64,
     term: PhantomData<T>,
@@ -221,21 +226,12 @@ impl<T: ClassTerm> ClassSides<T> {
         let zeros = vec![0.0; n_classes];
         let (node, left) = (zeros.clone(), zeros);
         let term = PhantomData;
-        Self { node, left, node_weight: 0.0, left_weight: 0.0, node_terms: 0.0, left_terms: 0.0, right_terms: 0.0, term }
+        Self { node, left, node_weight: 0.0, left_weight: 0.0, left_terms: 0.0, right_terms: 0.0, term }
     }
 
-    fn clear(&mut self) {
-        self.node.fill(0.0);
-        self.node_weight = 0.0;
-        self.node_terms = 0.0;
-    }
-
-    #[inline]
-    fn add_to_node(&mut self, class: usize, weight: f64) {
-        let before = self.node[class];
-        self.node[class] = before + weight;
-        self.node_weight += weight;
-        self.node_terms += T::growth(before, weight);
+    /// The sum of the node's terms.
+    fn node_terms(&self) -> f64 {
+        self.node.iter().filter(|&&weight| weight > 0.0).map(|&weight| T::growth(0.0, weight)).sum()
     }
 
     fn only_class(&self) -> Option<u32> {
@@ -250,7 +246,7 @@ impl<T: ClassTerm> ClassSides<T> {
         self.left.fill(0.0);
         self.left_weight = 0.0;
         self.left_terms = 0.0;
-        self.right_terms = self.node_terms;
+        self.right_terms = self.node_terms();
     }
 
     #[inline]
@@ -274,64 +270,74 @@ impl<T: ClassTerm> ClassSides<T> {
     }
 
     fn gain(&self, score: f64) -> f64 {
-        score - T::side_score(self.node_terms, self.node_weight)
+        score - T::side_score(self.node_terms(), self.node_weight)
     }
 }
 
 /// Sides without weights: a weight is a number of draws.
-pub(super) struct CountSides<T>(ClassSides<T>);
+pub(super) struct CountSides<T> {
+    sums: ClassSides<T>,
+    /// Draws of each class in the node's even and odd rows: rows of the same class need not wait for one another.
+    node: Vec<[u32; 2]>,
+}
 
 impl<T: ClassTerm> Sides for CountSides<T> {
     type Item = CountedClass;
     type Cell = u32;
 
-    fn clear(&mut self) {
-        self.0.clear();
-    }
     #[inline]
-    fn add_to_node(&mut self, item: CountedClass) {
-        self.0.add_to_node(item.class(), f64::from(item.draws()));
+    fn sum_up(&mut self, items: impl Iterator<Item = CountedClass>) {
+        let Self { sums, node } = self;
+        let node = node.as_mut_slice();
+        node.fill([0; 2]);
+        let mut n_draws = 0;
+        for (position, item) in items.enumerate() {
+            node[item.class()][position % 2] += item.draws();
+            n_draws += u64::from(item.draws());
+        }
+        sums.node.iter_mut().zip(node).for_each(|(weight, &mut [even, odd])| *weight = f64::from(even + odd));
+        sums.node_weight = n_draws as f64;
     }
     fn is_pure(&self) -> bool {
-        self.0.only_class().is_some()
+        self.sums.only_class().is_some()
     }
     fn n_draws(&self) -> f64 {
-        self.0.node_weight
+        self.sums.node_weight
     }
     fn weight(&self) -> f64 {
-        self.0.node_weight
+        self.sums.node_weight
     }
     fn leaf(&self) -> LeafValue<'_> {
-        self.0.leaf()
+        self.sums.leaf()
     }
     fn start(&mut self) {
-        self.0.start();
+        self.sums.start();
     }
     #[inline]
     fn move_item(&mut self, item: CountedClass) {
-        self.0.move_weight(item.class(), f64::from(item.draws()));
+        self.sums.move_weight(item.class(), f64::from(item.draws()));
     }
     #[inline]
     fn move_cells(&mut self, cells: &[u32]) {
         for (class, &count) in cells.iter().enumerate() {
             if count > 0 {
-                self.0.move_weight(class, f64::from(count));
+                self.sums.move_weight(class, f64::from(count));
             }
         }
     }
     #[inline]
     fn score(&self) -> f64 {
-        self.0.score()
+        self.sums.score()
     }
     #[inline]
     fn n_left_draws(&self) -> f64 {
-        self.0.left_weight
+        self.sums.left_weight
     }
     fn left_weight(&self) -> f64 {
-        self.0.left_weight
+        self.sums.left_weight
     }
     fn gain(&self, score: f64) -> f64 {
-        self.0.gain(score)
+        self.sums.gain(score)
     }
 }
 
@@ -346,13 +352,15 @@ impl<T: ClassTerm> Sides for WeightSides<T> {
     type Item = WeightedClass;
     type Cell = f64;
 
-    fn clear(&mut self) {
-        self.sums.clear();
+    #[inline]
+    fn sum_up(&mut self, items: impl Iterator<Item = WeightedClass>) {
+        self.sums.node.fill(0.0);
         self.n_draws = 0.0;
-    }
-    fn add_to_node(&mut self, item: WeightedClass) {
-        self.sums.add_to_node(item.class as usize, item.weight);
-        self.n_draws += f64::from(item.draws);
+        for item in items {
+            self.sums.node[item.class as usize] += item.weight;
+            self.n_draws += f64::from(item.draws);
+        }
+        self.sums.node_weight = self.sums.node.iter().sum();
     }
     fn is_pure(&self) -> bool {
         self.sums.only_class().is_some()

@@ -3,6 +3,7 @@
 
 use super::error::ForestError;
 use rayon::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The codes of one column, owned.
@@ -34,6 +35,14 @@ pub enum Codes<'a> {
 }
 
 impl Codes<'_> {
+    /// The codes of some rows, which must be there.
+    pub(super) fn slice(&self, rows: Range<usize>) -> Codes<'_> {
+        match self {
+            Self::U8(codes) => Codes::U8(&codes[rows]),
+            Self::U16(codes) => Codes::U16(&codes[rows]),
+        }
+    }
+
     /// How many rows.
     pub fn len(&self) -> usize {
         match self {
@@ -47,10 +56,11 @@ impl Codes<'_> {
         self.len() == 0
     }
 
-    fn largest(&self) -> usize {
+    /// The largest code, 0 where there are no rows. Reads every code, in the calling rayon pool.
+    pub fn largest(&self) -> u16 {
         match self {
-            Self::U8(codes) => codes.par_iter().copied().max().map_or(0, usize::from),
-            Self::U16(codes) => codes.par_iter().copied().max().map_or(0, usize::from),
+            Self::U8(codes) => codes.par_iter().copied().max().map_or(0, u16::from),
+            Self::U16(codes) => codes.par_iter().copied().max().unwrap_or(0),
         }
     }
 }
@@ -113,7 +123,7 @@ impl<'a> BinnedColumn<'a> {
         }
         let wrong = |why| Err(ForestError::Column { feature, why });
         self.meaning.check().or_else(wrong)?;
-        if self.codes.largest() > self.n_value_bins() {
+        if usize::from(self.codes.largest()) > self.n_value_bins() {
             return wrong("has a code beyond its bins");
         }
         Ok(())
@@ -153,6 +163,11 @@ impl<'a> BinnedColumns<'a> {
     /// Columns.
     pub fn n_features(&self) -> usize {
         self.columns.len()
+    }
+
+    /// The codes of every column.
+    pub fn codes(&self) -> Vec<Codes<'a>> {
+        self.columns.iter().map(|column| column.codes).collect()
     }
 
     /// The columns in their order.

@@ -25,6 +25,8 @@ pub(super) trait Measure: Sync {
 
     /// The contribution of a row that is `draws` times in the bag.
     fn item(&self, row: usize, draws: u8) -> Self::Item;
+    /// What a leaf of one row says.
+    fn leaf_of_one(item: Self::Item) -> LeafValue<'static>;
     /// Whether a row has weight at all.
     fn counts(&self, row: usize) -> bool;
     /// Sums per bin.
@@ -58,10 +60,8 @@ pub(super) trait Sides: Send {
     /// One sum of a bin.
     type Cell;
 
-    /// Forgets the node.
-    fn clear(&mut self);
-    /// Adds a row to the node.
-    fn add_to_node(&mut self, item: Self::Item);
+    /// Turns to a node of these rows.
+    fn sum_up(&mut self, items: impl Iterator<Item = Self::Item>);
     /// Whether no split can improve the node.
     fn is_pure(&self) -> bool;
     /// Draws in the node.

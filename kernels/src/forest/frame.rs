@@ -3,9 +3,10 @@
 
 use super::columns::{BinnedColumn, Codes};
 use super::criterion::Measure;
-use super::interleaved::{LineBytes, Place, RowLayout, Rows};
-use super::lanes::prefetch;
+use super::interleaved::{LineBytes, RowLayout, Rows};
+use super::lanes::{N_LANES, Vector, VisitRows, prefetch};
 use super::partition::RowIdx;
+use super::row_table::{BlockedRows, MAX_VISITED_BYTES};
 
 /// Rows by number, with what they contribute and their codes.
 pub(super) trait Frame<M: Measure>: Sync {
@@ -15,18 +16,31 @@ pub(super) trait Frame<M: Measure>: Sync {
     fn item(&self, row: Self::Row) -> M::Item;
     /// The codes of a feature, by row number.
     fn column(&self, feature: u32) -> impl Fn(Self::Row) -> u16 + Copy + '_;
-    /// The codes of several features in rows, row by row.
-    fn gather<const N: usize>(&self, features: &[u32], rows: &[Self::Row], out: &mut Vec<[u16; N]>);
-    /// Visits the codes of several features, row by row, with what each row contributes; `buffer` may be used for it.
-    fn for_each_code<const N: usize>(
+    /// False where a feature is known to have the same code in all rows of the frame.
+    fn may_vary(&self, feature: u32) -> bool;
+    /// Whether a feature has the same code in all rows.
+    #[inline(always)]
+    fn is_constant(&self, feature: u32, rows: &[Self::Row]) -> bool {
+        if !self.may_vary(feature) {
+            return true;
+        }
+        let code = self.column(feature);
+        rows.split_first().is_none_or(|(&first, others)| {
+            let first = code(first);
+            others.iter().all(|&row| code(row) == first)
+        })
+    }
+    /// Visits rows with the codes of up to eight features in lanes; `buffer` may be used for it.
+    fn for_each_row<V: Vector>(
         &self,
+        vector: V,
         features: &[u32],
         rows: &[Self::Row],
-        buffer: &mut Vec<[u16; N]>,
-        visit: impl FnMut(usize, u16, M::Item),
+        buffer: &mut Vec<[u16; N_LANES]>,
+        visit: &mut impl VisitRows<Self::Row>,
     );
-    /// All codes, row by row.
-    fn interleaved(&self) -> Rows<'_>;
+    /// Copies all codes of rows behind one another.
+    fn copy_rows(&self, rows: &[Self::Row], out: &mut [u8]);
 }
 
 /// Rows whose codes are held at once while columns are read one after the other.
@@ -35,23 +49,27 @@ const ROWS_AT_ONCE: usize = 1 << 10;
 /// How far ahead codes of a column are asked for: some cache lines of a node that has every tenth row.
 const CODES_AHEAD: usize = 96;
 
-/// Visits the codes of rows.
+/// Puts the codes of rows into a lane.
 #[inline(always)]
-fn gather_ahead<C: Copy>(codes: &[C], rows: &[u32], mut visit: impl FnMut(usize, C)) {
-    for (position, row) in rows.iter().enumerate() {
-        if let Some(later) = rows.get(position + CODES_AHEAD).and_then(|later| codes.get(later.idx())) {
+fn gather_ahead<C: Copy + Into<u16>>(codes: &[C], rows: &[u32], out: &mut [[u16; N_LANES]], lane: usize) {
+    let (near, last) = rows.split_at(rows.len().saturating_sub(CODES_AHEAD));
+    let (near_out, last_out) = out.split_at_mut(near.len());
+    for ((&row, &later), out) in near.iter().zip(&rows[CODES_AHEAD.min(rows.len())..]).zip(near_out) {
+        if let Some(later) = codes.get(later.idx()) {
             prefetch(later);
         }
-        visit(position, codes[row.idx()]);
+        out[lane] = codes[row.idx()].into();
     }
+    last.iter().zip(last_out).for_each(|(&row, out)| out[lane] = codes[row.idx()].into());
 }
 
-/// The whole table. Its columns are read feature by feature: a large node has rows in every cache line of a column, and processors
-/// fetch lines that follow one another ahead of time.
+/// The whole table. Unless rows are short its columns are read feature by feature: a large node has rows in every cache line of a
+/// column, and processors fetch lines that follow one another ahead of time.
 pub(super) struct TableFrame<'a, M> {
     pub measure: &'a M,
     pub columns: &'a [BinnedColumn<'a>],
-    pub rows: Rows<'a>,
+    pub rows: BlockedRows<'a>,
+    pub layout: &'a RowLayout,
     /// How often each row was drawn; `None` where each that is in the bag was drawn once.
     pub in_bag: Option<&'a [u8]>,
 }
@@ -63,6 +81,9 @@ impl<M: Measure> Frame<M> for TableFrame<'_, M> {
     fn item(&self, row: u32) -> M::Item {
         self.measure.item(row.idx(), self.in_bag.map_or(1, |in_bag| in_bag[row.idx()]))
     }
+    fn may_vary(&self, _feature: u32) -> bool {
+        true
+    }
     #[inline(always)]
     fn column(&self, feature: u32) -> impl Fn(u32) -> u16 + Copy + '_ {
         let codes = self.columns[feature as usize].codes;
@@ -72,35 +93,34 @@ impl<M: Measure> Frame<M> for TableFrame<'_, M> {
         }
     }
     #[inline(always)]
-    fn gather<const N: usize>(&self, features: &[u32], rows: &[u32], out: &mut Vec<[u16; N]>) {
-        out.clear();
-        out.resize(rows.len(), [0; N]);
-        for (lane, &feature) in features.iter().enumerate() {
-            match self.columns[feature as usize].codes {
-                Codes::U8(codes) => gather_ahead(codes, rows, |position, code| out[position][lane] = u16::from(code)),
-                Codes::U16(codes) => gather_ahead(codes, rows, |position, code| out[position][lane] = code),
-            }
-        }
-    }
-    #[inline(always)]
-    fn for_each_code<const N: usize>(
+    fn for_each_row<V: Vector>(
         &self,
+        vector: V,
         features: &[u32],
         rows: &[u32],
-        buffer: &mut Vec<[u16; N]>,
-        mut visit: impl FnMut(usize, u16, M::Item),
+        buffer: &mut Vec<[u16; N_LANES]>,
+        visit: &mut impl VisitRows<u32>,
     ) {
+        if self.rows.stride <= MAX_VISITED_BYTES {
+            self.rows.for_each_row(vector, &self.layout.lane_places(features), rows, visit);
+            return;
+        }
         for rows in rows.chunks(ROWS_AT_ONCE) {
-            self.gather(features, rows, buffer);
+            buffer.clear();
+            buffer.resize(rows.len(), [0; N_LANES]);
+            for (lane, &feature) in features.iter().enumerate() {
+                match self.columns[feature as usize].codes {
+                    Codes::U8(codes) => gather_ahead(codes, rows, buffer, lane),
+                    Codes::U16(codes) => gather_ahead(codes, rows, buffer, lane),
+                }
+            }
             for (&row, codes) in rows.iter().zip(&*buffer) {
-                let item = self.item(row);
-                codes.iter().take(features.len()).enumerate().for_each(|(lane, &code)| visit(lane, code, item));
+                visit.visit(vector, row, vector.load_codes(codes));
             }
         }
     }
-    #[inline(always)]
-    fn interleaved(&self) -> Rows<'_> {
-        self.rows
+    fn copy_rows(&self, rows: &[u32], out: &mut [u8]) {
+        self.rows.copy_to(rows, out);
     }
 }
 
@@ -109,6 +129,8 @@ impl<M: Measure> Frame<M> for TableFrame<'_, M> {
 pub(super) struct BlockFrame<'a, M: Measure> {
     items: Vec<M::Item>,
     bytes: LineBytes,
+    /// The bits in which rows differ from the first one, laid out like a row.
+    differences: Vec<u8>,
     layout: &'a RowLayout,
 }
 
@@ -128,16 +150,22 @@ impl<'a, M: Measure> BlockFrame<'a, M> {
 
     /// An empty block, to be filled again and again.
     pub fn new(layout: &'a RowLayout) -> Self {
-        Self { items: Vec::new(), bytes: LineBytes::default(), layout }
+        Self { items: Vec::new(), bytes: LineBytes::default(), differences: Vec::new(), layout }
     }
 
     /// Copies rows of another frame.
     pub fn fill<F: Frame<M>>(&mut self, frame: &F, rows: &[F::Row]) {
-        let from = frame.interleaved();
         self.items.clear();
         self.items.extend(rows.iter().map(|&row| frame.item(row)));
-        self.bytes.resize(rows.len() * from.stride);
-        from.copy_to(rows, self.bytes.as_mut_slice());
+        self.bytes.resize(rows.len() * self.layout.stride);
+        frame.copy_rows(rows, self.bytes.as_mut_slice());
+        self.differences = differences(self.bytes.as_slice(), self.layout.stride);
+    }
+
+    /// The codes, row by row.
+    #[inline(always)]
+    fn interleaved(&self) -> Rows<'_> {
+        Rows { bytes: self.bytes.as_slice(), stride: self.layout.stride }
     }
 }
 
@@ -149,30 +177,35 @@ impl<M: Measure> Frame<M> for BlockFrame<'_, M> {
         self.items[row.idx()]
     }
     #[inline(always)]
+    fn may_vary(&self, feature: u32) -> bool {
+        self.layout.place(feature).code(&self.differences) != 0
+    }
+    #[inline(always)]
     fn column(&self, feature: u32) -> impl Fn(u16) -> u16 + Copy + '_ {
-        let (rows, place) = (self.interleaved(), self.layout.place(feature));
-        move |row| rows.code(place, row)
+        self.interleaved().column(self.layout.place(feature))
     }
     #[inline(always)]
-    fn gather<const N: usize>(&self, features: &[u32], rows: &[u16], out: &mut Vec<[u16; N]>) {
-        let mut places = [Place::default(); N];
-        features.iter().zip(&mut places).for_each(|(&feature, place)| *place = self.layout.place(feature));
-        self.interleaved().gather(&places[..features.len()], rows, out);
-    }
-    #[inline(always)]
-    fn for_each_code<const N: usize>(
+    fn for_each_row<V: Vector>(
         &self,
+        vector: V,
         features: &[u32],
         rows: &[u16],
-        _buffer: &mut Vec<[u16; N]>,
-        visit: impl FnMut(usize, u16, M::Item),
+        _buffer: &mut Vec<[u16; N_LANES]>,
+        visit: &mut impl VisitRows<u16>,
     ) {
-        let mut places = [Place::default(); N];
-        features.iter().zip(&mut places).for_each(|(&feature, place)| *place = self.layout.place(feature));
-        self.interleaved().for_each_code(&places[..features.len()], rows, |row| self.item(row), visit);
+        self.interleaved().for_each_row(vector, &self.layout.lane_places(features), rows, visit);
     }
-    #[inline(always)]
-    fn interleaved(&self) -> Rows<'_> {
-        Rows { bytes: self.bytes.as_slice(), stride: self.layout.stride }
+    fn copy_rows(&self, rows: &[u16], out: &mut [u8]) {
+        self.interleaved().copy_to(rows, out);
     }
+}
+
+/// The bits in which any row differs from the first one.
+fn differences(rows: &[u8], stride: usize) -> Vec<u8> {
+    let mut differences = vec![0; stride];
+    let Some((first, others)) = rows.split_at_checked(stride) else { return differences };
+    for row in others.chunks_exact(stride) {
+        differences.iter_mut().zip(row).zip(first).for_each(|((difference, code), first)| *difference |= code ^ first);
+    }
+    differences
 }

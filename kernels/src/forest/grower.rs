@@ -9,9 +9,10 @@ use super::columns::BinnedColumn;
 use super::criterion::{Measure, Sides};
 use super::error::ForestError;
 use super::frame::{BlockFrame, Frame, TableFrame};
-use super::interleaved::{InterleavedTable, RowLayout};
+use super::interleaved::RowLayout;
 use super::node::{Expansion, NodeSeed, Scratch, expand};
 use super::regression::Response;
+use super::row_table::RowTable;
 use super::sampling::{InBag, NODE_DRAWS, Sampling};
 use super::training::{Criterion, GrowSettings, Target, TrainingSet, bag_class_weights};
 use super::tree::{self, Tree, TreeBuilder};
@@ -40,20 +41,20 @@ pub enum Nesting {
 #[derive(Debug)]
 pub struct Grower<'a> {
     set: TrainingSet<'a>,
+    rows: RowTable<'a>,
     settings: GrowSettings,
-    table: InterleavedTable,
 }
 
 impl<'a> Grower<'a> {
-    /// Checks that the settings fit the training set.
+    /// Checks that the settings fit the training set; `rows` are the rows of its columns.
     ///
     /// # Errors
-    /// A setting out of its range, or a criterion that does not fit the target.
-    pub fn new(set: TrainingSet<'a>, settings: GrowSettings) -> Result<Self, ForestError> {
+    /// A setting out of its range, a criterion that does not fit the target, or rows of other columns.
+    pub fn new(set: TrainingSet<'a>, rows: RowTable<'a>, settings: GrowSettings) -> Result<Self, ForestError> {
         settings.check(&set)?;
+        rows.check(&set.columns)?;
         tree::check_size(set.columns.n_features(), settings.most_leaves(set.columns.n_rows()))?;
-        let table = InterleavedTable::of(&set.columns);
-        Ok(Self { set, settings, table })
+        Ok(Self { set, rows, settings })
     }
 
     /// Grows the tree with this index.
@@ -86,8 +87,10 @@ impl<'a> Grower<'a> {
     fn grow_by<M: Measure>(&self, measure: &M, bag: Bag) -> Tree {
         let n_rows = self.set.columns.n_rows();
         let Bag { mut in_bag, tree_idx, nesting } = bag;
-        let mut rows: Vec<u32> =
-            (0..).zip(&in_bag).filter(|&(row, &n)| n > 0 && measure.counts(row as usize)).map(|(row, _)| row).collect();
+        let counted = |(row, &n_draws): (u32, &u8)| (n_draws > 0 && measure.counts(row as usize)).then_some(row);
+        // Exactly as long as needed, as this list is most of the memory of a tree.
+        let mut rows = Vec::with_capacity((0..).zip(&in_bag).filter_map(counted).count());
+        rows.extend((0..).zip(&in_bag).filter_map(counted));
         if rows.is_empty() {
             // The bag missed every row of positive weight: the tree says what all rows together say.
             in_bag = vec![1; n_rows];
@@ -100,15 +103,16 @@ impl<'a> Grower<'a> {
 
     fn grow_rows<M: Measure>(&self, measure: &M, in_bag: Option<&[u8]>, rows: &mut [u32], tree_idx: u64, nesting: Nesting) -> Tree {
         let columns = &self.set.columns;
-        let table = TableFrame { measure, columns: columns.as_slice(), rows: self.table.rows(), in_bag };
+        let blocks = self.rows.blocks();
+        let (rows_of_table, layout) = (self.rows.rows(&blocks), self.rows.layout());
+        let table = TableFrame { measure, columns: columns.as_slice(), rows: rows_of_table, layout, in_bag };
         let mut total = measure.sides();
-        total.clear();
-        rows.iter().for_each(|&row| total.add_to_node(table.item(row)));
+        total.sum_up(rows.iter().map(|&row| table.item(row)));
         let task = TreeTask {
             measure,
             table,
             columns: columns.as_slice(),
-            layout: &self.table.layout,
+            layout: self.rows.layout(),
             settings: &self.settings,
             nesting,
             root_weight: total.weight(),
@@ -164,12 +168,12 @@ impl<M: Measure> TreeTask<'_, M> {
         let nested = self.is_nested();
         let max_block_rows =
             BlockFrame::<M>::max_rows(self.layout.stride).min(if nested { self.max_shared_block_rows } else { usize::MAX });
-        let mut scratch = Scratch::new(self.measure, self.max_spare_rows);
-        let mut blocks = [max_block_rows, BlockFrame::<M>::MAX_INNER_ROWS].map(|max_rows| BlockLevel {
-            max_rows,
-            frame: BlockFrame::new(self.layout),
-            scratch: Scratch::new(self.measure, max_rows),
-        });
+        let buffers = || {
+            let block =
+                |max_rows| BlockLevel { max_rows, frame: BlockFrame::new(self.layout), scratch: Scratch::new(self.measure, max_rows) };
+            (Scratch::new(self.measure, self.max_spare_rows), [max_block_rows, BlockFrame::<M>::MAX_INNER_ROWS].map(block))
+        };
+        let (mut scratch, mut blocks) = buffers();
         let mut candidates = Candidates::new(features);
         let mut pending = vec![seed];
         while let Some(seed) = pending.pop() {
@@ -182,18 +186,19 @@ impl<M: Measure> TreeTask<'_, M> {
                 self.grow_block(&mut blocks, &self.table, node_rows, &seed, candidates.of(&seed), builder);
                 continue;
             }
-            let Expansion::Split(n_left) = expand(self, &self.table, node_rows, &seed, &mut candidates, &mut scratch, builder, nested)
-            else {
-                continue;
-            };
-            let node = builder.n_nodes() - 1;
+            let node = builder.n_nodes();
+            let expansion = expand(self, &self.table, node_rows, &seed, &mut candidates, &mut scratch, builder, nested);
+            let (Expansion::Both(n_left) | Expansion::Right(n_left)) = expansion else { continue };
             let (left, right) = seed.children(n_left, node, candidates.of_children());
             let n_smaller = n_left.min(node_rows.len() - n_left);
             if nested && n_smaller >= MIN_FORK_ROWS && fork_depth < MAX_FORK_DEPTH {
                 let features = candidates.of(&left);
+                // Forks stand inside one another: what one of them holds meanwhile would add up.
+                (scratch, blocks) = buffers();
                 self.fork(node_rows, n_left, [left, right], features, fork_depth + 1, builder);
             } else {
-                pending.extend([right, left]);
+                pending.push(right);
+                pending.extend(matches!(expansion, Expansion::Both(_)).then_some(left));
             }
         }
     }
@@ -239,10 +244,12 @@ impl<M: Measure> TreeTask<'_, M> {
                 self.grow_block(inner_blocks, block, node_rows, &seed, candidates.of(&seed), builder);
                 continue;
             }
-            if let Expansion::Split(n_left) = expand(self, block, node_rows, &seed, &mut candidates, scratch, builder, false) {
-                let (left, right) = seed.children(n_left, builder.n_nodes() - 1, candidates.of_children());
-                pending.extend([right, left]);
-            }
+            let node = builder.n_nodes();
+            let expansion = expand(self, block, node_rows, &seed, &mut candidates, scratch, builder, false);
+            let (Expansion::Both(n_left) | Expansion::Right(n_left)) = expansion else { continue };
+            let (left, right) = seed.children(n_left, node, candidates.of_children());
+            pending.push(right);
+            pending.extend(matches!(expansion, Expansion::Both(_)).then_some(left));
         }
     }
 }

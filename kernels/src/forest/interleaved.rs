@@ -1,58 +1,148 @@
 //! The codes of a table row by row: what growing reads of a row lies in one or two cache lines, whatever features are drawn.
 //! This room must not know what codes mean.
 
-use super::columns::{BinnedColumns, Codes};
-use super::lanes::prefetch;
+use super::columns::Codes;
+use super::error::ForestError;
+use super::lanes::{LanePlaces, Vector, VisitRows, prefetch};
 use super::partition::RowIdx;
+use std::cmp::Reverse;
+use std::ops::Range;
 
-/// Where a feature's code stands in a row.
-#[derive(Clone, Copy, Debug, Default)]
+/// Where a feature's code stands in a row, read as 16-bit words, the low byte first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    offset: usize,
-    /// Whether it takes two bytes, the low one first.
-    is_wide: bool,
+    word: u16,
+    shift: u16,
+    mask: u16,
 }
 
-/// How the codes of a row are laid out: those of one byte first, then those of two.
-#[derive(Clone, Debug)]
-pub(super) struct RowLayout {
+impl Place {
+    /// Puts a code into a row where there are zeros.
+    fn put(self, row: &mut [u8], code: u16) {
+        let word = &mut row.as_chunks_mut::<2>().0[usize::from(self.word)];
+        *word = (u16::from_le_bytes(*word) | code << self.shift).to_le_bytes();
+    }
+
+    /// The code in a row.
+    #[inline(always)]
+    pub fn code(self, row: &[u8]) -> u16 {
+        u16::from_le_bytes(row.as_chunks::<2>().0[usize::from(self.word)]) >> self.shift & self.mask
+    }
+}
+
+/// How the codes of a row are laid out: each in as few bits as the largest of its feature needs, the widest first, so that none is
+/// in two words. Rows are padded with zeros to a power of two up to 64 bytes, then to a multiple of 64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowLayout {
     places: Vec<Place>,
     /// Bytes of a row.
-    pub stride: usize,
+    pub(super) stride: usize,
 }
 
 /// How far ahead rows are asked for.
-const ROWS_AHEAD: usize = 16;
+pub(super) const ROWS_AHEAD: usize = 16;
 /// Rows that are turned round at once, so that what is read and written stays in the cache.
 const ROWS_AT_ONCE: usize = 1024;
 
 impl RowLayout {
-    pub fn of(columns: &BinnedColumns<'_>) -> Self {
-        let is_wide = |codes: &Codes<'_>| matches!(codes, Codes::U16(_));
-        let n_narrow = columns.as_slice().iter().filter(|column| !is_wide(&column.codes)).count();
-        let (mut narrow_end, mut wide_end) = (0, n_narrow);
-        let places = columns.as_slice().iter().map(|column| {
-            let is_wide = is_wide(&column.codes);
-            let end = if is_wide { &mut wide_end } else { &mut narrow_end };
-            let offset = *end;
-            *end += 1 + usize::from(is_wide);
-            Place { offset, is_wide }
-        });
-        let places = places.collect();
-        Self { places, stride: padded(wide_end) }
+    /// Of features with these largest codes.
+    pub fn of_largest(largest_codes: impl IntoIterator<Item = u16>) -> Self {
+        let widths: Vec<u32> = largest_codes.into_iter().map(|largest| u16::BITS - largest.leading_zeros()).collect();
+        let mut widest_first: Vec<usize> = (0..widths.len()).collect();
+        widest_first.sort_by_key(|&feature| Reverse(widths[feature]));
+        let mut places = vec![Place::default(); widths.len()];
+        let (mut word, mut shift) = (0, 0);
+        for feature in widest_first {
+            let width = widths[feature];
+            if shift + width > u16::BITS {
+                (word, shift) = (word + 1, 0);
+            }
+            places[feature] = Place { word, shift: shift as u16, mask: ((1u32 << width) - 1) as u16 };
+            shift += width;
+        }
+        Self { places, stride: padded((usize::from(word) + 1) * 2) }
     }
 
-    pub fn place(&self, feature: u32) -> Place {
+    /// Of the features that these are the codes of.
+    pub fn of_codes(columns: &[Codes<'_>]) -> Self {
+        Self::of_largest(columns.iter().map(Codes::largest))
+    }
+
+    /// Features of a row.
+    pub fn n_features(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Bytes of a row.
+    pub fn stride_bytes(&self) -> usize {
+        self.stride
+    }
+
+    /// Adds rows, of which `columns` holds the codes of every feature, to `out`. The same rows always give the same bytes.
+    ///
+    /// # Errors
+    /// Columns that this is not the layout of, or that do not have these rows.
+    pub fn append_rows(&self, columns: &[Codes<'_>], rows: Range<usize>, out: &mut Vec<u8>) -> Result<(), ForestError> {
+        let others = ForestError::Setting("the columns are not those that the rows are laid out for");
+        if self.places.len() != columns.len() {
+            return Err(others);
+        }
+        if let Some(short) = columns.iter().find(|codes| codes.len() < rows.end) {
+            return Err(ForestError::Length { what: "a binned column", got: short.len(), expected: rows.end });
+        }
+        let has_room = |(place, codes): (&Place, &Codes<'_>)| codes.slice(rows.clone()).largest() <= place.mask;
+        if !self.places.iter().zip(columns).all(has_room) {
+            return Err(others);
+        }
+        let begin = out.len();
+        out.resize(begin + rows.len() * self.stride, 0);
+        self.fill_rows(columns, rows.start, &mut out[begin..]);
+        Ok(())
+    }
+
+    /// Fills `out`, which is zeros, with rows from `first_row` on.
+    pub(super) fn fill_rows(&self, columns: &[Codes<'_>], first_row: usize, out: &mut [u8]) {
+        for (chunk_idx, rows) in out.chunks_mut(ROWS_AT_ONCE * self.stride).enumerate() {
+            let first = first_row + chunk_idx * ROWS_AT_ONCE;
+            for (codes, place) in columns.iter().zip(&self.places) {
+                let rows = rows.chunks_exact_mut(self.stride);
+                match codes {
+                    Codes::U8(codes) => rows.zip(&codes[first..]).for_each(|(row, &code)| place.put(row, code.into())),
+                    Codes::U16(codes) => rows.zip(&codes[first..]).for_each(|(row, &code)| place.put(row, code)),
+                }
+            }
+        }
+    }
+
+    /// Whether a feature, which has no code beyond `largest`, has one in these rows.
+    pub(super) fn exceeds(&self, feature: usize, largest: usize, rows: &[u8]) -> bool {
+        let place = self.places[feature];
+        // Most features fill the bits that they have, and cannot.
+        usize::from(place.mask) > largest && rows.chunks_exact(self.stride).any(|row| usize::from(place.code(row)) > largest)
+    }
+
+    /// The places of up to eight features.
+    pub(super) fn lane_places(&self, features: &[u32]) -> LanePlaces {
+        let mut places = LanePlaces::default();
+        for (lane, &feature) in features.iter().enumerate() {
+            let Place { word, shift, mask } = self.place(feature);
+            (places.words[lane], places.shifts[lane], places.masks[lane]) = (word, shift, mask);
+        }
+        places
+    }
+
+    /// The place of a feature.
+    pub(super) fn place(&self, feature: u32) -> Place {
         self.places[feature as usize]
     }
 }
 
 /// Bytes of a cache line.
-const LINE_BYTES: usize = 64;
+pub(super) const LINE_BYTES: usize = 64;
 
 /// So many bytes that no row takes more lines than it must.
 fn padded(row_bytes: usize) -> usize {
-    if row_bytes <= LINE_BYTES { row_bytes.next_power_of_two() } else { row_bytes.next_multiple_of(LINE_BYTES) }
+    if row_bytes <= LINE_BYTES { row_bytes.next_power_of_two().max(2) } else { row_bytes.next_multiple_of(LINE_BYTES) }
 }
 
 /// Bytes that begin with a cache line.
@@ -80,39 +170,6 @@ impl LineBytes {
 
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start..self.start + self.len]
-    }
-}
-
-/// All rows of a table.
-#[derive(Debug)]
-pub(super) struct InterleavedTable {
-    pub layout: RowLayout,
-    bytes: LineBytes,
-}
-
-impl InterleavedTable {
-    pub fn of(columns: &BinnedColumns<'_>) -> Self {
-        let layout = RowLayout::of(columns);
-        let mut bytes = LineBytes::default();
-        bytes.resize(columns.n_rows() * layout.stride);
-        for (chunk_idx, rows) in bytes.as_mut_slice().chunks_mut(ROWS_AT_ONCE * layout.stride).enumerate() {
-            let first = chunk_idx * ROWS_AT_ONCE;
-            for (column, place) in columns.as_slice().iter().zip(&layout.places) {
-                let rows = rows.chunks_exact_mut(layout.stride);
-                match column.codes {
-                    Codes::U8(codes) => rows.zip(&codes[first..]).for_each(|(row, &code)| row[place.offset] = code),
-                    Codes::U16(codes) => {
-                        rows.zip(&codes[first..])
-                            .for_each(|(row, &code)| row[place.offset..place.offset + 2].copy_from_slice(&code.to_le_bytes()));
-                    }
-                }
-            }
-        }
-        Self { layout, bytes }
-    }
-
-    pub fn rows(&self) -> Rows<'_> {
-        Rows { bytes: self.bytes.as_slice(), stride: self.layout.stride }
     }
 }
 
@@ -161,53 +218,42 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The code of a feature in a row.
+    /// The codes of a feature, by row number.
     #[inline(always)]
-    pub fn code<R: RowIdx>(self, place: Place, row: R) -> u16 {
-        let row = self.row(row.idx());
-        let low = u16::from(row[place.offset]);
-        if place.is_wide { low | u16::from(row[place.offset + 1]) << 8 } else { low }
+    pub fn column<R: RowIdx>(self, place: Place) -> impl Fn(R) -> u16 + Copy + 'a {
+        let (words, _) = self.bytes.as_chunks::<2>();
+        let (n_words, word) = (self.stride / 2, usize::from(place.word));
+        move |row| u16::from_le_bytes(words[row.idx() * n_words + word]) >> place.shift & place.mask
     }
 
-    /// Visits the codes of several features, row by row, with what each row contributes.
+    /// Visits rows with their codes in lanes.
     #[inline(always)]
-    pub fn for_each_code<R: RowIdx, I: Copy>(
-        self,
-        places: &[Place],
-        rows: &[R],
-        item: impl Fn(R) -> I,
-        mut visit: impl FnMut(usize, u16, I),
-    ) {
-        let any_is_wide = places.iter().any(|place| place.is_wide);
-        for (position, &row) in rows.iter().enumerate() {
-            self.prefetch_ahead(rows, position);
-            let (bytes, item) = (self.row(row.idx()), item(row));
-            if any_is_wide {
-                places.iter().enumerate().for_each(|(lane, &place)| visit(lane, self.code(place, row), item));
-            } else {
-                places.iter().enumerate().for_each(|(lane, place)| visit(lane, u16::from(bytes[place.offset]), item));
+    pub fn for_each_row<V: Vector, R: RowIdx>(self, vector: V, places: &LanePlaces, rows: &[R], visit: &mut impl VisitRows<R>) {
+        // Lengths that are known beforehand make the place of a row a shift.
+        match self.stride {
+            64 => self.pick_each::<64, V, R>(vector, places, rows, visit),
+            32 => self.pick_each::<32, V, R>(vector, places, rows, visit),
+            16 => self.pick_each::<16, V, R>(vector, places, rows, visit),
+            8 => self.pick_each::<8, V, R>(vector, places, rows, visit),
+            _ => {
+                for (position, &row) in rows.iter().enumerate() {
+                    self.prefetch_ahead(rows, position);
+                    let bytes = self.row(row.idx());
+                    let place = |lane| Place { word: places.words[lane], shift: places.shifts[lane], mask: places.masks[lane] };
+                    visit.visit(vector, row, vector.load_codes(&std::array::from_fn(|lane| place(lane).code(bytes))));
+                }
             }
         }
     }
 
-    /// The codes of several features in rows, row by row.
     #[inline(always)]
-    pub fn gather<const N: usize, R: RowIdx>(self, places: &[Place], rows: &[R], out: &mut Vec<[u16; N]>) {
-        out.clear();
-        let mut offsets = [0; N];
-        places.iter().zip(&mut offsets).for_each(|(place, offset)| *offset = place.offset);
-        let n_places = places.len();
-        out.extend(rows.iter().enumerate().map(|(position, row)| {
-            self.prefetch_ahead(rows, position);
-            let row = self.row(row.idx());
-            let mut codes = [0; N];
-            for (code, &offset) in codes.iter_mut().zip(&offsets).take(n_places) {
-                *code = u16::from(row[offset]);
+    fn pick_each<const N: usize, V: Vector, R: RowIdx>(self, vector: V, places: &LanePlaces, rows: &[R], visit: &mut impl VisitRows<R>) {
+        let (bytes, _) = self.bytes.as_chunks::<N>();
+        for (position, &row) in rows.iter().enumerate() {
+            if let Some(later) = rows.get(position + ROWS_AHEAD).and_then(|later| bytes.get(later.idx())) {
+                prefetch(later);
             }
-            codes
-        }));
-        for (lane, place) in places.iter().enumerate().filter(|(_, place)| place.is_wide) {
-            out.iter_mut().zip(rows).for_each(|(codes, &row)| codes[lane] = self.code(*place, row));
+            visit.visit(vector, row, vector.pick_codes(&bytes[row.idx()], places));
         }
     }
 }

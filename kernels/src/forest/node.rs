@@ -6,9 +6,9 @@ use super::columns::BinnedColumn;
 use super::criterion::{Measure, Sides};
 use super::frame::Frame;
 use super::grower::TreeTask;
-use super::lanes::{LaneColumn, LaneJudge, N_LANES, Verdict};
+use super::lanes::{LaneColumn, LaneJudge, N_LANES};
 use super::partition::{RowIdx, SpareRows};
-use super::splitting::{Groups, Rule, Split, SplitLimits, Tried, best_split};
+use super::splitting::{Groups, Rule, Split, SplitLimits, best_split, last_bin_left};
 use super::tally::Tally;
 use super::tree::TreeBuilder;
 use crate::draws::Draws;
@@ -76,8 +76,7 @@ impl<M: Measure, R: RowIdx> Scratch<M, R> {
 
     /// Sums up the rows of a node.
     fn sum_up<F: Frame<M, Row = R>>(&mut self, frame: &F, rows: &[R]) {
-        self.node.clear();
-        rows.iter().for_each(|&row| self.node.add_to_node(frame.item(row)));
+        self.node.sum_up(rows.iter().map(|&row| frame.item(row)));
     }
 
     /// Adds a leaf of these rows to the tree.
@@ -87,15 +86,14 @@ impl<M: Measure, R: RowIdx> Scratch<M, R> {
     }
 }
 
-/// Features that are looked at beyond those wanted where lanes are left over.
-const SURPLUS_FEATURES: usize = 2;
-
-/// What became of a node.
+/// What remains to be done below a node.
 pub(super) enum Expansion {
-    /// It says something.
-    Leaf,
+    /// It is a leaf, or both of its children are.
+    Nothing,
+    /// Its first rows, this many, went left and are a leaf.
+    Right(usize),
     /// Its first rows, this many, go left.
-    Split(usize),
+    Both(usize),
 }
 
 /// Adds a node to the tree. When it is split, its rows are put in the order of its children, each side in ascending order.
@@ -110,16 +108,22 @@ pub(super) fn expand<M: Measure, F: Frame<M>>(
     builder: &mut TreeBuilder,
     in_parallel: bool,
 ) -> Expansion {
-    match choose_split(task, frame, rows, seed, candidates, scratch, in_parallel) {
-        Some(chosen) => {
-            push_split(task, &chosen, builder);
-            Expansion::Split(divide(task, frame, rows, &chosen.split, scratch))
-        }
-        None => {
-            builder.push_leaf(scratch.node.leaf());
-            Expansion::Leaf
-        }
+    let Some(chosen) = choose_split(task, frame, rows, seed, candidates, scratch, in_parallel) else {
+        builder.push_leaf(scratch.node.leaf());
+        return Expansion::Nothing;
+    };
+    push_split(task, &chosen, builder);
+    let n_left = divide(task, frame, rows, &chosen.split, scratch);
+    // Most nodes of a full tree have a child of one row, which needs no further look.
+    let node = builder.n_nodes() - 1;
+    let ([left], [right, others @ ..]) = rows.split_at(n_left) else { return Expansion::Both(n_left) };
+    builder.push_leaf(M::leaf_of_one(frame.item(*left)));
+    if !others.is_empty() {
+        return Expansion::Right(n_left);
     }
+    builder.begin_right_child(node);
+    builder.push_leaf(M::leaf_of_one(frame.item(*right)));
+    Expansion::Nothing
 }
 
 /// The split of a node, and what must be known of the node to store it.
@@ -144,7 +148,10 @@ pub(super) fn choose_split<M: Measure, F: Frame<M>>(
     if !may_split(task, seed, &scratch.node) {
         return None;
     }
-    let split = find_split(task, frame, rows, seed, candidates, scratch, in_parallel)?;
+    let split = match split_of_two(task, frame, rows, seed, candidates, &mut scratch.node) {
+        Some(split) => split,
+        None => find_split(task, frame, rows, seed, candidates, scratch, in_parallel),
+    }?;
     let gain = scratch.node.gain(split.score);
     let least = task.settings.min_impurity_decrease;
     (gain >= least * task.root_weight || least == 0.0).then(|| ChosenSplit {
@@ -171,7 +178,56 @@ fn may_split<M: Measure>(task: &TreeTask<'_, M>, seed: &NodeSeed, node: &M::Side
     settings.max_depth.is_none_or(|max_depth| seed.depth < max_depth) && node.n_draws() >= fewest && !node.is_pure()
 }
 
-/// Tries features in the order of their draws until as many as wanted were not constant. Of equal splits the first drawn wins.
+/// What comes of two rows, which are a third of the inner nodes of a full tree. There is one division of them, so that the first
+/// feature drawn that tells them apart is the best. `None` where it takes the usual way.
+#[inline]
+fn split_of_two<M: Measure, F: Frame<M>>(
+    task: &TreeTask<'_, M>,
+    frame: &F,
+    rows: &[F::Row],
+    seed: &NodeSeed,
+    candidates: &mut Candidates,
+    node: &mut M::Sides,
+) -> Option<Option<Split>> {
+    let &[first, second] = rows else { return None };
+    if task.settings.extra_trees {
+        return None;
+    }
+    let [(score, _), (other_score, _)] = [second, first].map(|left| score_of_left(node, frame.item(left)));
+    if score != other_score {
+        // Rounding makes a difference of which row is on the left, and so of features that put them in different order.
+        return None;
+    }
+    candidates.draw_varying(seed.draws, 1, |feature| !frame.is_constant(feature, rows));
+    let Some(&feature) = candidates.drawn().first() else { return Some(None) };
+    let column = &task.columns[feature as usize];
+    if column.is_categorical() {
+        // As if nothing had been drawn.
+        candidates.resume(seed);
+        return None;
+    }
+    let codes = [first, second].map(frame.column(feature));
+    let (last, next) = (codes[0].min(codes[1]), codes[0].max(codes[1]));
+    let (score, left_weight) = score_of_left(node, frame.item(if codes[0] == last { first } else { second }));
+    let min_draws = f64::from(task.settings.min_samples_leaf);
+    let is_allowed = node.n_left_draws() >= min_draws && node.n_draws() - node.n_left_draws() >= min_draws;
+    let next = Some(usize::from(next)).filter(|&next| next < column.n_value_bins());
+    let rule = Rule::Threshold {
+        last_left: last_bin_left(usize::from(last), next, column.n_value_bins()),
+        missing_left: next.is_none().then_some(false),
+    };
+    Some(is_allowed.then_some(Split { feature, score, left_weight, rule }))
+}
+
+/// The score of the division that has one row on the left, and the weight of that row.
+fn score_of_left<S: Sides>(node: &mut S, item: S::Item) -> (f64, f64) {
+    node.start();
+    node.move_item(item);
+    (node.score(), node.left_weight())
+}
+
+/// Draws features until as many as wanted vary in the node, and takes the best split on any of them. Of equal ones the first drawn
+/// wins.
 fn find_split<M: Measure, F: Frame<M>>(
     task: &TreeTask<'_, M>,
     frame: &F,
@@ -181,32 +237,13 @@ fn find_split<M: Measure, F: Frame<M>>(
     scratch: &mut Scratch<M, F::Row>,
     in_parallel: bool,
 ) -> Option<Split> {
-    let mut draws = seed.draws;
-    candidates.begin_drawing();
-    let is_small = LaneJudge::<M>::is_small(rows.len());
-    let (mut best, mut n_tried): (Option<Split>, usize) = (None, 0);
-    while n_tried < task.settings.max_features {
-        let n_wanted = task.settings.max_features - n_tried;
-        // As many as are still wanted are drawn at once: none of them would be left out if they were drawn one by one. In a small
-        // node the lanes would stay idle, so that a few are looked at in case that some of the others are constant.
-        let n_batch = if is_small { (n_wanted + SURPLUS_FEATURES).min(N_LANES).max(n_wanted) } else { n_wanted };
-        let drawn = candidates.draw(&mut draws, n_batch);
-        if drawn.is_empty() {
-            break;
-        }
-        let node = NodeView { task, frame, rows, draws: seed.draws };
-        let features = candidates.drawn(drawn);
-        let judged = if in_parallel && !is_small {
-            node.judge_side_by_side(features)
-        } else {
-            node.judge(features, n_wanted, &mut scratch.node, &mut scratch.features)
-        };
-        n_tried += judged.n_tried;
-        judged.constant.iter().for_each(|&feature| candidates.note_constant(feature));
-        best = better(best, judged.best);
+    candidates.draw_varying(seed.draws, task.settings.max_features, |feature| !frame.is_constant(feature, rows));
+    let node = NodeView { task, frame, rows, draws: seed.draws };
+    if in_parallel && !LaneJudge::<M>::is_small(rows.len()) {
+        node.judge_side_by_side(candidates.drawn())
+    } else {
+        node.judge(candidates.drawn(), &mut scratch.node, &mut scratch.features)
     }
-    candidates.end_drawing();
-    best
 }
 
 /// The earlier one unless the later one has a higher score.
@@ -217,16 +254,7 @@ fn better(earlier: Option<Split>, later: Option<Split>) -> Option<Split> {
     }
 }
 
-/// What features of a node came to.
-#[derive(Default)]
-struct Judged {
-    /// Those that were not constant.
-    n_tried: usize,
-    constant: Vec<u32>,
-    best: Option<Split>,
-}
-
-/// A node whose features are judged.
+/// A node whose features are judged. All of them vary in it.
 struct NodeView<'a, 't, M, F: Frame<M>>
 where
     M: Measure,
@@ -239,46 +267,37 @@ where
 
 impl<M: Measure, F: Frame<M>> NodeView<'_, '_, M, F> {
     /// Features apart from one another, on all threads of the pool. What a feature comes to does not depend on the others.
-    fn judge_side_by_side(&self, features: &[u32]) -> Judged {
+    fn judge_side_by_side(&self, features: &[u32]) -> Option<Split> {
         let n_at_once = features.len().div_ceil(rayon::current_num_threads()).clamp(1, N_LANES);
-        let judged: Vec<Judged> = features.par_chunks(n_at_once).map(|features| self.judge_apart(features)).collect();
-        judged.into_iter().fold(Judged::default(), |mut all, part| {
-            all.n_tried += part.n_tried;
-            all.constant.extend(part.constant);
-            all.best = better(all.best, part.best);
-            all
-        })
+        let judged: Vec<Option<Split>> = features.par_chunks(n_at_once).map(|features| self.judge_apart(features)).collect();
+        judged.into_iter().fold(None, better)
     }
 
-    fn judge_apart(&self, features: &[u32]) -> Judged {
+    fn judge_apart(&self, features: &[u32]) -> Option<Split> {
         let measure = self.task.measure;
         let mut node = measure.sides();
-        node.clear();
-        self.rows.iter().for_each(|&row| node.add_to_node(self.frame.item(row)));
+        node.sum_up(self.rows.iter().map(|&row| self.frame.item(row)));
         let mut scratch = FeatureScratch { judge: LaneJudge::new(measure), tally: Tally::new(measure) };
-        self.judge(features, features.len(), &mut node, &mut scratch)
+        self.judge(features, &mut node, &mut scratch)
     }
 
-    /// Judges features until `n_wanted` of them were not constant.
-    fn judge(&self, features: &[u32], n_wanted: usize, node: &mut M::Sides, scratch: &mut FeatureScratch<M>) -> Judged {
+    /// The best split on any of these features.
+    fn judge(&self, features: &[u32], node: &mut M::Sides, scratch: &mut FeatureScratch<M>) -> Option<Split> {
         let in_lanes = !self.task.settings.extra_trees && scratch.judge.begin(self.task.measure, node);
-        let mut judged = Judged::default();
+        let mut best = None;
         for features in features.chunks(N_LANES) {
-            if judged.n_tried < n_wanted {
-                self.judge_chunk(features, n_wanted, in_lanes, node, scratch, &mut judged);
-            }
+            self.judge_chunk(features, in_lanes, node, scratch, &mut best);
         }
-        judged
+        best
     }
 
     fn judge_chunk(
         &self,
         features: &[u32],
-        n_wanted: usize,
         in_lanes: bool,
         node: &mut M::Sides,
         scratch: &mut FeatureScratch<M>,
-        judged: &mut Judged,
+        best: &mut Option<Split>,
     ) {
         let FeatureScratch { judge, tally } = scratch;
         let (mut lanes, mut n_lanes) = ([LaneColumn::default(); N_LANES], 0);
@@ -294,38 +313,23 @@ impl<M: Measure, F: Frame<M>> NodeView<'_, '_, M, F> {
             judge.judge(self.task.measure, lanes, self.frame, self.rows, min_draws);
         }
         let (mut best_lane, mut next_lane) = (None, 0);
-        let mut best_score = judged.best.as_ref().map_or(f64::NEG_INFINITY, |best| best.score);
+        let mut best_score = best.as_ref().map_or(f64::NEG_INFINITY, |best| best.score);
         for &feature in features {
-            if judged.n_tried == n_wanted {
-                break;
-            }
             if lanes.get(next_lane).is_some_and(|lane| lane.feature == feature) {
-                match judge.verdict(next_lane) {
-                    Verdict::Constant => judged.constant.push(feature),
-                    Verdict::Score(score) => {
-                        judged.n_tried += 1;
-                        if score > best_score {
-                            (best_lane, best_score) = (Some(next_lane), score);
-                        }
-                    }
+                let score = judge.score(next_lane);
+                if score > best_score {
+                    (best_lane, best_score) = (Some(next_lane), score);
                 }
                 next_lane += 1;
-                continue;
-            }
-            match self.try_alone(feature, node, tally) {
-                Tried::Constant => judged.constant.push(feature),
-                Tried::Unsplittable => judged.n_tried += 1,
-                Tried::Split(split) => {
-                    judged.n_tried += 1;
-                    if split.score > best_score {
-                        (best_lane, best_score) = (None, split.score);
-                        judged.best = Some(split);
-                    }
-                }
+            } else if let Some(split) = self.try_alone(feature, node, tally)
+                && split.score > best_score
+            {
+                (best_lane, best_score) = (None, split.score);
+                *best = Some(split);
             }
         }
         if let Some(lane) = best_lane {
-            judged.best = Some(judge.split(lane, &lanes[lane]));
+            *best = Some(judge.split(lane, &lanes[lane]));
         }
     }
 
@@ -334,15 +338,15 @@ impl<M: Measure, F: Frame<M>> NodeView<'_, '_, M, F> {
     }
 
     /// Any kind of feature, by itself.
-    fn try_alone(&self, feature: u32, node: &mut M::Sides, tally: &mut Tally<M>) -> Tried {
+    fn try_alone(&self, feature: u32, node: &mut M::Sides, tally: &mut Tally<M>) -> Option<Split> {
         let settings = self.task.settings;
         let limits = SplitLimits { min_draws: f64::from(settings.min_samples_leaf), random: settings.extra_trees.then_some(self.draws) };
         let column = &self.task.columns[feature as usize];
         tally.fill(self.frame.column(feature), column.n_value_bins() + 1, self.rows, |position| self.item(position));
         let groups = Groups { tally, item: |position| self.item(position) };
-        let tried = best_split(self.task.measure, feature, column, &groups, node, &limits);
+        let split = best_split(self.task.measure, feature, column, &groups, node, &limits);
         tally.clear();
-        tried
+        split
     }
 }
 

@@ -30,6 +30,12 @@ impl<R: RowIdx> SpareRows<R> {
 
     /// Puts the rows that go left first, keeping the order on both sides, and returns how many they are.
     pub fn partition(&mut self, rows: &mut [R], goes_left: impl Fn(R) -> bool + Copy) -> usize {
+        let n_room = rows.len().min(self.max_rows);
+        if self.rows.len() < n_room {
+            // The old room is given back first, and none is kept in reserve.
+            self.rows = Vec::new();
+            self.rows.resize(n_room, R::default());
+        }
         if rows.len() <= self.max_rows {
             return self.partition_whole(rows, goes_left);
         }
@@ -42,9 +48,6 @@ impl<R: RowIdx> SpareRows<R> {
 
     /// Without a branch on the side, which is as good as random.
     fn partition_whole(&mut self, rows: &mut [R], goes_left: impl Fn(R) -> bool) -> usize {
-        if self.rows.len() < rows.len() {
-            self.rows.resize(rows.len(), R::default());
-        }
         let (mut n_left, mut n_right) = (0, 0);
         for position in 0..rows.len() {
             let row = rows[position];

@@ -27,6 +27,9 @@ impl<const WEIGHTED: bool> Measure for Response<'_, WEIGHTED> {
         let draws = f64::from(draws);
         WeightedValue { value: self.values[row], weight: self.weights.map_or(draws, |weights| weights[row] * draws), draws }
     }
+    fn leaf_of_one(item: WeightedValue) -> LeafValue<'static> {
+        LeafValue::Mean(item.value)
+    }
     fn counts(&self, row: usize) -> bool {
         self.weights.is_none_or(|weights| weights[row] > 0.0)
     }
@@ -104,15 +107,16 @@ impl<const WEIGHTED: bool> Sides for ResponseSides<WEIGHTED> {
     type Item = WeightedValue;
     type Cell = f64;
 
-    fn clear(&mut self) {
-        *self = Self { lowest: f64::INFINITY, highest: f64::NEG_INFINITY, ..Self::default() };
-    }
     #[inline]
-    fn add_to_node(&mut self, item: WeightedValue) {
-        self.node.add(item);
-        // Not `min` and `max`, which would also look out for NaN.
-        self.lowest = if item.value < self.lowest { item.value } else { self.lowest };
-        self.highest = if item.value > self.highest { item.value } else { self.highest };
+    fn sum_up(&mut self, items: impl Iterator<Item = WeightedValue>) {
+        let (mut node, mut lowest, mut highest) = (Sums::default(), f64::INFINITY, f64::NEG_INFINITY);
+        for item in items {
+            node.add(item);
+            // Not `min` and `max`, which would also look out for NaN.
+            lowest = if item.value < lowest { item.value } else { lowest };
+            highest = if item.value > highest { item.value } else { highest };
+        }
+        *self = Self { node, lowest, highest, ..Self::default() };
     }
     fn is_pure(&self) -> bool {
         self.lowest >= self.highest

@@ -24,16 +24,6 @@ pub(super) enum Rule {
     Levels(Vec<(u16, bool)>),
 }
 
-/// What became of a feature at a node.
-pub(super) enum Tried {
-    /// All rows have the same value: it counts as not tried, here and below.
-    Constant,
-    /// No division leaves enough draws on both sides.
-    Unsplittable,
-    /// The best division.
-    Split(Split),
-}
-
 /// What is the same for all features of a node.
 pub(super) struct SplitLimits {
     /// Fewest draws on a side.
@@ -59,7 +49,7 @@ impl<M: Measure, I: Fn(usize) -> M::Item> Groups<'_, M, I> {
     }
 }
 
-/// Finds the division of a node along a feature.
+/// Finds the division of a node along a feature; `None` when no division leaves enough draws on both sides.
 pub(super) fn best_split<M: Measure, I: Fn(usize) -> M::Item>(
     measure: &M,
     feature: u32,
@@ -67,9 +57,9 @@ pub(super) fn best_split<M: Measure, I: Fn(usize) -> M::Item>(
     groups: &Groups<'_, M, I>,
     sides: &mut M::Sides,
     limits: &SplitLimits,
-) -> Tried {
+) -> Option<Split> {
     if groups.bins().len() < 2 {
-        return Tried::Constant;
+        return None;
     }
     let mut search = Search::new(limits.min_draws);
     let random = limits.random.map(|draws| draws.child(u64::from(feature) + 2));
@@ -80,7 +70,7 @@ pub(super) fn best_split<M: Measure, I: Fn(usize) -> M::Item>(
         (true, Some(draws)) => random_levels(groups, sides, &mut search, draws),
     };
     let found = search.best;
-    rule.map_or(Tried::Unsplittable, |rule| Tried::Split(Split { feature, score: found.score, left_weight: found.left_weight, rule }))
+    rule.map(|rule| Split { feature, score: found.score, left_weight: found.left_weight, rule })
 }
 
 /// The best of the divisions looked at so far. Of equal ones the first stays.

@@ -6,7 +6,7 @@ use paceline_kernels::draws::Draws;
 use paceline_kernels::forest::tree::{BIN_MASK, CATEGORICAL, DEFAULT_LEFT, FEATURE_SHIFT, LEAF, LEAF_ROW, PLACE_MASK};
 use paceline_kernels::forest::{
     BinCodes, BinnedColumn, BinnedColumns, Criterion, FeatureKind, GrowSettings, Grower, InBag, MISSING_LEVEL, Nesting, NumericBins,
-    Outcome, PackedNode, RawColumn, Target, TrainingSet, Tree, encode_levels,
+    Outcome, PackedNode, RawColumn, RowTable, Target, TrainingSet, Tree, encode_levels,
 };
 use std::collections::BTreeSet;
 
@@ -72,6 +72,10 @@ impl Table {
         TrainingSet::new(self.columns(), target, self.weights.as_deref()).unwrap()
     }
 
+    pub fn rows(&self) -> RowTable<'static> {
+        RowTable::in_memory(&self.columns())
+    }
+
     pub fn settings(&self, seed: u64) -> GrowSettings {
         match self.label {
             Label::Classes(..) => GrowSettings::classification(self.n_rows(), self.features.len(), seed),
@@ -80,7 +84,7 @@ impl Table {
     }
 
     pub fn grow(&self, settings: GrowSettings, tree_idx: u64) -> Tree {
-        Grower::new(self.set(), settings).unwrap().grow(tree_idx, Nesting::Sequential)
+        Grower::new(self.set(), self.rows(), settings).unwrap().grow(tree_idx, Nesting::Sequential)
     }
 
     pub fn raw(&self) -> Vec<RawColumn<'_>> {

@@ -234,10 +234,14 @@ impl<I: ClassItem> LaneSums for ClassLanes<I> {
         I::unpacked(packed, items)
     }
     #[inline(always)]
-    fn add(&self, cells: &mut [[I::Cell; N_LANES]], first: usize, lane: usize, item: I) {
-        item.add_to(&mut cells[first + item.class()][lane]);
+    fn add<V: Vector>(&self, vector: V, cells: &mut [I::Cell], codes: V::Codes, item: I, n_lanes: usize) {
+        let n_cells = self.n_cells() as u32;
+        let mut slots = [0; N_LANES];
+        vector.store_words(vector.slots(codes, n_cells, item.class() as u32), &mut slots);
+        slots[..n_lanes].iter().for_each(|&slot| item.add_to(&mut cells[slot as usize]));
         if I::HAS_DRAWS_CELL {
-            item.add_draws_to(&mut cells[first + self.node.len()][lane]);
+            vector.store_words(vector.slots(codes, n_cells, n_cells - 1), &mut slots);
+            slots[..n_lanes].iter().for_each(|&slot| item.add_draws_to(&mut cells[slot as usize]));
         }
     }
     #[inline(always)]
@@ -297,10 +301,6 @@ impl<I: ClassItem> LaneSums for ClassLanes<I> {
         let left = vector.load(if I::HAS_DRAWS_CELL { &self.left_draws } else { &self.left_weight });
         let right = vector.sub(vector.splat(self.node_draws), left);
         vector.and(vector.ge(left, vector.splat(min_draws)), vector.ge(right, vector.splat(min_draws)))
-    }
-    #[inline(always)]
-    fn n_node_draws(&self) -> f64 {
-        self.node_draws
     }
 }
 

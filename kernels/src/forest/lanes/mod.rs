@@ -11,13 +11,13 @@ mod vector;
 
 pub(super) use class_lanes::{ClassLanes, LaneClass, LaneWeight};
 pub(super) use response_lanes::{LaneResponse, ResponseLanes};
-pub(super) use vector::prefetch;
+pub(super) use vector::{LanePlaces, Vector, prefetch};
 
 use super::criterion::Measure;
 use super::frame::Frame;
 use super::splitting::{Rule, Split, last_bin_left};
 use sweep::{Found, sweep_bins, sweep_rows};
-use vector::{OnVectors, Vector, on_vectors};
+use vector::{OnVectors, on_vectors};
 
 /// Features that are judged at once: a 512-bit vector of doubles.
 pub(super) const N_LANES: usize = 8;
@@ -41,8 +41,8 @@ pub(super) trait LaneSums: Send {
     fn packed(item: Self::Item, position: usize) -> u32;
     /// The item again.
     fn unpacked(packed: u32, items: &[Self::Item]) -> Self::Item;
-    /// Adds an item to its bin, whose sums begin at `first`.
-    fn add(&self, cells: &mut [[Self::Cell; N_LANES]], first: usize, lane: usize, item: Self::Item);
+    /// Adds a row to its bins in the first `n_lanes` lanes; `cells` is [n_bins, n_cells, N_LANES].
+    fn add<V: Vector>(&self, vector: V, cells: &mut [Self::Cell], codes: V::Codes, item: Self::Item, n_lanes: usize);
     /// Draws in a bin.
     fn n_draws(cells: &[[Self::Cell; N_LANES]], lane: usize) -> f64;
     /// Weight of a bin, and of an item.
@@ -59,8 +59,6 @@ pub(super) trait LaneSums: Send {
     fn move_cells<V: Vector>(&mut self, vector: V, cells: &[[Self::Cell; N_LANES]]) -> V::Doubles;
     /// Where both sides have so many draws.
     fn have_draws<V: Vector>(&self, vector: V, min_draws: f64) -> V::Mask;
-    /// Draws in the node.
-    fn n_node_draws(&self) -> f64;
 }
 
 /// A feature in a lane.
@@ -81,7 +79,6 @@ pub(super) struct LaneJudge<M: Measure> {
     cells: [Vec<[CellOf<M>; N_LANES]>; 2],
     form: Form,
     found: Found,
-    is_constant: [bool; N_LANES],
 }
 
 type ItemOf<M> = <<M as Measure>::Lanes as LaneSums>::Item;
@@ -91,15 +88,6 @@ type CellOf<M> = <<M as Measure>::Lanes as LaneSums>::Cell;
 enum Form {
     Sorted,
     Binned,
-}
-
-/// How a feature fared.
-#[derive(Clone, Copy)]
-pub(super) enum Verdict {
-    /// All rows have the same code.
-    Constant,
-    /// The score of its best division, below all others where none is allowed.
-    Score(f64),
 }
 
 impl<M: Measure> LaneJudge<M> {
@@ -112,7 +100,6 @@ impl<M: Measure> LaneJudge<M> {
             cells: [Vec::new(), Vec::new()],
             form: Form::Sorted,
             found: Found::new(),
-            is_constant: [false; N_LANES],
         }
     }
 
@@ -121,7 +108,7 @@ impl<M: Measure> LaneJudge<M> {
         measure.begin_lanes(node, &mut self.sums)
     }
 
-    /// Whether a node is so small that further lanes cost next to nothing.
+    /// Whether a node is so small that its rows may be sorted.
     pub fn is_small(n_rows: usize) -> bool {
         n_rows <= MAX_SORTED_ROWS
     }
@@ -136,41 +123,12 @@ impl<M: Measure> LaneJudge<M> {
         let n_bins = columns.iter().map(|column| column.n_value_bins + 1).max().unwrap_or(0);
         let is_sorted = Self::is_small(rows.len()) && n_bins * ROWS_PER_BIN > rows.len();
         self.form = if is_sorted { Form::Sorted } else { Form::Binned };
-        match self.form {
-            Form::Sorted => self.load_keys(measure, columns, frame, rows),
-            Form::Binned => self.load_cells(measure, columns, frame, rows),
-        }
-        on_vectors(Sweep { judge: self, columns, min_draws });
+        on_vectors(Judging { judge: self, measure, columns, frame, rows, n_bins, min_draws });
     }
 
-    fn load_keys<F: Frame<M>>(&mut self, measure: &M, columns: &[LaneColumn], frame: &F, rows: &[F::Row]) {
-        let features = features_of(columns);
-        self.items.clear();
-        self.items.extend(rows.iter().map(|&row| measure.lane_item(frame.item(row), &self.sums)));
-        frame.gather(&features[..columns.len()], rows, &mut self.codes);
-        let keys = &mut self.keys[0];
-        keys.clear();
-        keys.extend(self.items.iter().zip(&self.codes).enumerate().map(|(position, (&item, codes))| {
-            let packed = M::Lanes::packed(item, position);
-            codes.map(|code| u32::from(code) << 16 | packed)
-        }));
-    }
-
-    fn load_cells<F: Frame<M>>(&mut self, measure: &M, columns: &[LaneColumn], frame: &F, rows: &[F::Row]) {
-        let n_cells = self.sums.n_cells();
-        let n_bins = columns.iter().map(|column| column.n_value_bins + 1).max().unwrap_or(0);
-        let Self { sums, cells: [cells, _], codes, .. } = self;
-        cells.clear();
-        cells.resize(n_bins * n_cells, [CellOf::<M>::default(); N_LANES]);
-        let features = features_of(columns);
-        frame.for_each_code(&features[..columns.len()], rows, codes, |lane, code, item| {
-            sums.add(cells, usize::from(code) * n_cells, lane, measure.lane_item(item, sums));
-        });
-    }
-
-    /// How the feature in a lane fared.
-    pub fn verdict(&self, lane: usize) -> Verdict {
-        if self.is_constant[lane] { Verdict::Constant } else { Verdict::Score(self.found.scores[lane]) }
+    /// The score of the best division of the feature in a lane, below all others where none is allowed.
+    pub fn score(&self, lane: usize) -> f64 {
+        self.found.scores[lane]
     }
 
     /// The best division of the feature in a lane, where there is one.
@@ -230,52 +188,117 @@ fn features_of(columns: &[LaneColumn]) -> [u32; N_LANES] {
 }
 
 /// The part that is worth vector instructions.
-struct Sweep<'a, M: Measure> {
+struct Judging<'a, M: Measure, F: Frame<M>> {
     judge: &'a mut LaneJudge<M>,
+    measure: &'a M,
     columns: &'a [LaneColumn],
+    frame: &'a F,
+    rows: &'a [F::Row],
+    n_bins: usize,
     min_draws: f64,
 }
 
-impl<M: Measure> OnVectors for Sweep<'_, M> {
+impl<M: Measure, F: Frame<M>> OnVectors for Judging<'_, M, F> {
     #[inline(always)]
-    fn run<V: Vector>(self, vector: V) {
-        let LaneJudge {
-            sums,
-            items,
-            codes: _,
-            keys: [keys, missing_first_keys],
-            cells: [cells, missing_first_cells],
-            form,
-            found,
-            is_constant,
-        } = self.judge;
-        *found = Found::new();
-        match form {
+    fn run<V: Vector>(mut self, vector: V) {
+        self.judge.found = Found::new();
+        match self.judge.form {
             Form::Sorted => {
-                sort::sort_lanes(vector, keys);
-                let (Some(first), Some(last)) = (keys.first(), keys.last()) else { return };
-                *is_constant = std::array::from_fn(|lane| first[lane] >> 16 == last[lane] >> 16);
-                let has_missing = self.columns.iter().zip(last).any(|(column, key)| (key >> 16) as usize == column.n_value_bins);
-                sweep_rows(vector, keys, items, sums, self.min_draws, found, false);
-                if has_missing {
-                    sweep::put_missing_first(keys, self.columns, missing_first_keys);
-                    sort::sort_lanes(vector, missing_first_keys);
-                    sweep_rows(vector, missing_first_keys, items, sums, self.min_draws, found, true);
-                }
+                self.load_keys(vector);
+                self.sweep_keys(vector);
             }
             Form::Binned => {
-                let n_cells = sums.n_cells();
-                let n_draws = sums.n_node_draws();
-                *is_constant = [true; N_LANES];
-                for (lane, _) in self.columns.iter().enumerate() {
-                    let fullest = cells.chunks_exact(n_cells).map(|cells| M::Lanes::n_draws(cells, lane)).find(|&n| n > 0.0);
-                    is_constant[lane] = fullest.is_none_or(|fullest| fullest >= n_draws);
-                }
-                sweep_bins(vector, cells, sums, self.min_draws, found, false);
-                if sweep::put_missing_bins_first::<M::Lanes>(cells, n_cells, self.columns, missing_first_cells) {
-                    sweep_bins(vector, missing_first_cells, sums, self.min_draws, found, true);
-                }
+                self.load_cells(vector);
+                self.sweep_cells(vector);
             }
         }
+    }
+}
+
+impl<M: Measure, F: Frame<M>> Judging<'_, M, F> {
+    #[inline(always)]
+    fn load_keys<V: Vector>(&mut self, vector: V) {
+        let Self { judge: LaneJudge { sums, items, codes, keys: [keys, _], .. }, measure, columns, frame, rows, .. } = self;
+        let features = features_of(columns);
+        items.clear();
+        items.extend(rows.iter().map(|&row| measure.lane_item(frame.item(row), sums)));
+        keys.resize(rows.len(), [0; N_LANES]);
+        let mut load = LoadKeys::<M::Lanes> { items, keys, position: 0 };
+        frame.for_each_row(vector, &features[..columns.len()], rows, codes, &mut load);
+    }
+
+    #[inline(always)]
+    fn sweep_keys<V: Vector>(&mut self, vector: V) {
+        let Self { judge, columns, min_draws, .. } = self;
+        let LaneJudge { sums, items, keys: [keys, missing_first_keys], found, .. } = &mut **judge;
+        sort::sort_lanes(vector, keys);
+        let Some(last) = keys.last() else { return };
+        let has_missing = columns.iter().zip(last).any(|(column, key)| (key >> 16) as usize == column.n_value_bins);
+        sweep_rows(vector, keys, items, sums, *min_draws, found, false);
+        if has_missing {
+            sweep::put_missing_first(keys, columns, missing_first_keys);
+            sort::sort_lanes(vector, missing_first_keys);
+            sweep_rows(vector, missing_first_keys, items, sums, *min_draws, found, true);
+        }
+    }
+
+    #[inline(always)]
+    fn load_cells<V: Vector>(&mut self, vector: V) {
+        let Self { judge: LaneJudge { sums, codes, cells: [cells, _], .. }, measure, columns, frame, rows, n_bins, .. } = self;
+        cells.clear();
+        cells.resize(*n_bins * sums.n_cells(), [CellOf::<M>::default(); N_LANES]);
+        let (features, n_lanes) = (features_of(columns), columns.len());
+        let mut load = LoadCells { measure: *measure, frame: *frame, sums, cells: cells.as_flattened_mut(), n_lanes };
+        frame.for_each_row(vector, &features[..n_lanes], rows, codes, &mut load);
+    }
+
+    #[inline(always)]
+    fn sweep_cells<V: Vector>(&mut self, vector: V) {
+        let Self { judge, columns, min_draws, .. } = self;
+        let LaneJudge { sums, cells: [cells, missing_first_cells], found, .. } = &mut **judge;
+        let n_cells = sums.n_cells();
+        sweep_bins(vector, cells, sums, *min_draws, found, false);
+        if sweep::put_missing_bins_first::<M::Lanes>(cells, n_cells, columns, missing_first_cells) {
+            sweep_bins(vector, missing_first_cells, sums, *min_draws, found, true);
+        }
+    }
+}
+
+/// What is done with each row and its codes. Not a closure, as those are compiled without the vectors' instructions.
+pub(super) trait VisitRows<R> {
+    /// Takes the next row.
+    fn visit<V: Vector>(&mut self, vector: V, row: R, codes: V::Codes);
+}
+
+/// Turns the codes of rows into keys.
+struct LoadKeys<'a, S: LaneSums> {
+    items: &'a [S::Item],
+    keys: &'a mut [[u32; N_LANES]],
+    position: usize,
+}
+
+impl<S: LaneSums, R> VisitRows<R> for LoadKeys<'_, S> {
+    #[inline(always)]
+    fn visit<V: Vector>(&mut self, vector: V, _row: R, codes: V::Codes) {
+        let low = S::packed(self.items[self.position], self.position);
+        vector.store_words(vector.keys(codes, low), &mut self.keys[self.position]);
+        self.position += 1;
+    }
+}
+
+/// Adds rows to their bins.
+struct LoadCells<'a, M: Measure, F> {
+    measure: &'a M,
+    frame: &'a F,
+    sums: &'a M::Lanes,
+    cells: &'a mut [CellOf<M>],
+    n_lanes: usize,
+}
+
+impl<M: Measure, F: Frame<M>> VisitRows<F::Row> for LoadCells<'_, M, F> {
+    #[inline(always)]
+    fn visit<V: Vector>(&mut self, vector: V, row: F::Row, codes: V::Codes) {
+        let item = self.measure.lane_item(self.frame.item(row), self.sums);
+        self.sums.add(vector, self.cells, codes, item, self.n_lanes);
     }
 }

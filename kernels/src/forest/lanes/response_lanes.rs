@@ -58,11 +58,16 @@ impl<const WEIGHTED: bool> LaneSums for ResponseLanes<WEIGHTED> {
         items[packed as usize]
     }
     #[inline(always)]
-    fn add(&self, cells: &mut [[f64; N_LANES]], first: usize, lane: usize, item: LaneResponse) {
-        cells[first][lane] += item.weight;
-        cells[first + 1][lane] += item.sum;
-        if WEIGHTED {
-            cells[first + 2][lane] += item.draws;
+    fn add<V: Vector>(&self, vector: V, cells: &mut [f64], codes: V::Codes, item: LaneResponse, n_lanes: usize) {
+        let mut slots = [0; N_LANES];
+        vector.store_words(vector.slots(codes, self.n_cells() as u32, 0), &mut slots);
+        for &slot in &slots[..n_lanes] {
+            let slot = slot as usize;
+            cells[slot] += item.weight;
+            cells[slot + N_LANES] += item.sum;
+            if WEIGHTED {
+                cells[slot + 2 * N_LANES] += item.draws;
+            }
         }
     }
     #[inline(always)]
@@ -110,10 +115,6 @@ impl<const WEIGHTED: bool> LaneSums for ResponseLanes<WEIGHTED> {
         let left = vector.load(if WEIGHTED { &self.left_draws } else { &self.left_weight });
         let right = vector.sub(vector.splat(self.node_draws), left);
         vector.and(vector.ge(left, vector.splat(min_draws)), vector.ge(right, vector.splat(min_draws)))
-    }
-    #[inline(always)]
-    fn n_node_draws(&self) -> f64 {
-        self.node_draws
     }
 }
 

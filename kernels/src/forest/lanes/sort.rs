@@ -3,14 +3,78 @@
 use super::N_LANES;
 use super::vector::Vector;
 
-/// Sorts each lane upwards: Batcher's merge exchange (Knuth, TAOCP 3, 5.2.2, algorithm M), a fixed sequence of comparisons for a
-/// given length.
+/// Sorts each lane upwards.
 #[inline(always)]
 pub(super) fn sort_lanes<V: Vector>(vector: V, keys: &mut [[u32; N_LANES]]) {
-    let n_keys = keys.len();
-    if n_keys < 2 {
-        return;
+    match keys.len() {
+        0 | 1 => {}
+        2..=4 => sort_in_registers::<V, FourKeys, 4>(vector, keys),
+        5..=8 => sort_in_registers::<V, EightKeys, 8>(vector, keys),
+        9..=16 => sort_in_registers::<V, SixteenKeys, 16>(vector, keys),
+        _ => merge_exchange(vector, keys),
     }
+}
+
+/// Sorts up to `N` keys in registers, without a branch: most nodes of a full tree are that small. What is missing is filled up
+/// with keys that come last.
+#[inline(always)]
+fn sort_in_registers<V: Vector, S: Network<N>, const N: usize>(vector: V, keys: &mut [[u32; N_LANES]]) {
+    let mut words = [vector.load_words(&[u32::MAX; N_LANES]); N];
+    for (word, key) in words.iter_mut().zip(&*keys) {
+        *word = vector.load_words(key);
+    }
+    S::sort(vector, &mut words);
+    for (&word, key) in words.iter().zip(keys) {
+        vector.store_words(word, key);
+    }
+}
+
+/// A fixed sequence of comparisons that sorts `N` keys.
+trait Network<const N: usize> {
+    fn sort<V: Vector>(vector: V, words: &mut [V::Words; N]);
+}
+
+macro_rules! network {
+    ($(#[$doc:meta])* $name:ident, $n:literal, $(($low:literal $high:literal))*) => {
+        $(#[$doc])*
+        struct $name;
+
+        impl Network<$n> for $name {
+            #[inline(always)]
+            fn sort<V: Vector>(vector: V, words: &mut [V::Words; $n]) {
+                $(
+                    let (low, high) = (words[$low], words[$high]);
+                    words[$low] = vector.min(low, high);
+                    words[$high] = vector.max(low, high);
+                )*
+            }
+        }
+    };
+}
+
+network! {
+    /// Knuth, TAOCP 3, 5.3.4, figure 44.
+    FourKeys, 4,
+        (0 1) (2 3) (0 2) (1 3) (1 2)
+}
+network! {
+    /// Likewise, figure 49.
+    EightKeys, 8,
+        (0 2) (1 3) (4 6) (5 7) (0 4) (1 5) (2 6) (3 7) (0 1) (2 3) (4 5) (6 7) (2 4) (3 5) (1 4) (3 6) (1 2) (3 4) (5 6)
+}
+network! {
+    /// Batcher's odd-even merge (Knuth, TAOCP 3, 5.3.4).
+    SixteenKeys, 16,
+        (0 1) (2 3) (4 5) (6 7) (8 9) (10 11) (12 13) (14 15) (0 2) (1 3) (4 6) (5 7) (8 10) (9 11) (12 14) (13 15)
+        (1 2) (5 6) (9 10) (13 14) (0 4) (1 5) (2 6) (3 7) (8 12) (9 13) (10 14) (11 15) (2 4) (3 5) (10 12) (11 13)
+        (1 2) (3 4) (5 6) (9 10) (11 12) (13 14) (0 8) (1 9) (2 10) (3 11) (4 12) (5 13) (6 14) (7 15) (4 8) (5 9)
+        (6 10) (7 11) (2 4) (3 5) (6 8) (7 9) (10 12) (11 13) (1 2) (3 4) (5 6) (7 8) (9 10) (11 12) (13 14)
+}
+
+/// Batcher's merge exchange (Knuth, TAOCP 3, 5.2.2, algorithm M), a fixed sequence of comparisons for a given length.
+#[inline(always)]
+fn merge_exchange<V: Vector>(vector: V, keys: &mut [[u32; N_LANES]]) {
+    let n_keys = keys.len();
     let top = n_keys.next_power_of_two() / 2;
     let mut run_len = top;
     while run_len > 0 {

@@ -9,11 +9,35 @@ use super::N_LANES;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
+/// Where the codes of eight features stand in a row, read as 16-bit words, the low byte first. A lane without a feature has
+/// the mask 0, and so the code 0.
+#[derive(Clone, Copy, Default)]
+pub(in crate::forest) struct LanePlaces {
+    /// The word that holds the code.
+    pub words: [u16; N_LANES],
+    /// How far the code stands above the lowest bit of its word.
+    pub shifts: [u16; N_LANES],
+    /// The bits of the code.
+    pub masks: [u16; N_LANES],
+}
+
+/// The bytes of a row from which codes can be picked at once: a vector.
+const MAX_PICKED_BYTES: usize = 64;
+
 /// A way to compute in eight lanes.
 pub(in crate::forest) trait Vector: Copy {
     type Doubles: Copy;
     type Words: Copy;
+    type Codes: Copy;
     type Mask: Copy;
+
+    fn load_codes(self, from: &[u16; N_LANES]) -> Self::Codes;
+    /// The codes at these places of a row of at most 64 bytes.
+    fn pick_codes<const N: usize>(self, row: &[u8; N], places: &LanePlaces) -> Self::Codes;
+    /// Codes above, the same half word below in all lanes.
+    fn keys(self, codes: Self::Codes, low: u32) -> Self::Words;
+    /// Where a sum stands in a table [n_codes, n_sums, N_LANES].
+    fn slots(self, codes: Self::Codes, n_sums: u32, sum: u32) -> Self::Words;
 
     fn splat(self, value: f64) -> Self::Doubles;
     fn load(self, from: &[f64; N_LANES]) -> Self::Doubles;
@@ -105,7 +129,26 @@ fn each<A: Copy, B: Copy, C>(a: [A; N_LANES], b: [B; N_LANES], f: impl Fn(A, B) 
 impl Vector for Arrays {
     type Doubles = [f64; N_LANES];
     type Words = [u32; N_LANES];
+    type Codes = [u16; N_LANES];
     type Mask = [bool; N_LANES];
+
+    #[inline(always)]
+    fn load_codes(self, from: &[u16; N_LANES]) -> [u16; N_LANES] {
+        *from
+    }
+    #[inline(always)]
+    fn pick_codes<const N: usize>(self, row: &[u8; N], places: &LanePlaces) -> [u16; N_LANES] {
+        let (words, _) = row.as_chunks::<2>();
+        std::array::from_fn(|lane| u16::from_le_bytes(words[usize::from(places.words[lane])]) >> places.shifts[lane] & places.masks[lane])
+    }
+    #[inline(always)]
+    fn keys(self, codes: [u16; N_LANES], low: u32) -> [u32; N_LANES] {
+        codes.map(|code| u32::from(code) << 16 | low)
+    }
+    #[inline(always)]
+    fn slots(self, codes: [u16; N_LANES], n_sums: u32, sum: u32) -> [u32; N_LANES] {
+        std::array::from_fn(|lane| (u32::from(codes[lane]) * n_sums + sum) * N_LANES as u32 + lane as u32)
+    }
 
     #[inline(always)]
     fn splat(self, value: f64) -> [f64; N_LANES] {
@@ -213,7 +256,45 @@ impl Avx512 {
 impl Vector for Avx512 {
     type Doubles = __m512d;
     type Words = __m256i;
+    type Codes = __m128i;
     type Mask = __mmask8;
+
+    #[inline(always)]
+    fn load_codes(self, from: &[u16; N_LANES]) -> __m128i {
+        unsafe { _mm_loadu_si128(from.as_ptr().cast()) }
+    }
+    #[inline(always)]
+    fn pick_codes<const N: usize>(self, row: &[u8; N], places: &LanePlaces) -> __m128i {
+        const { assert!(N > 0 && N <= MAX_PICKED_BYTES) };
+        let (words, shifts, masks) = (self.load_codes(&places.words), self.load_codes(&places.shifts), self.load_codes(&places.masks));
+        unsafe {
+            let picked = match N {
+                16 => _mm_permutexvar_epi16(words, _mm_loadu_si128(row.as_ptr().cast())),
+                32 => {
+                    let picked = _mm256_permutexvar_epi16(_mm256_castsi128_si256(words), _mm256_loadu_si256(row.as_ptr().cast()));
+                    _mm256_castsi256_si128(picked)
+                }
+                _ => {
+                    // Bytes behind the row are not read.
+                    let row = _mm512_maskz_loadu_epi8(u64::MAX >> (MAX_PICKED_BYTES - N), row.as_ptr().cast());
+                    _mm512_castsi512_si128(_mm512_permutexvar_epi16(_mm512_castsi128_si512(words), row))
+                }
+            };
+            _mm_and_si128(_mm_srlv_epi16(picked, shifts), masks)
+        }
+    }
+    #[inline(always)]
+    fn keys(self, codes: __m128i, low: u32) -> __m256i {
+        unsafe { _mm256_or_si256(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(codes)), _mm256_set1_epi32(low as i32)) }
+    }
+    #[inline(always)]
+    fn slots(self, codes: __m128i, n_sums: u32, sum: u32) -> __m256i {
+        unsafe {
+            let first = _mm256_mullo_epi32(_mm256_cvtepu16_epi32(codes), _mm256_set1_epi32(n_sums as i32));
+            let slot = _mm256_slli_epi32::<3>(_mm256_add_epi32(first, _mm256_set1_epi32(sum as i32)));
+            _mm256_add_epi32(slot, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7))
+        }
+    }
 
     #[inline(always)]
     fn splat(self, value: f64) -> __m512d {
@@ -302,11 +383,33 @@ mod tests {
     struct Everything<'a> {
         doubles: [[f64; N_LANES]; 2],
         words: [[u32; N_LANES]; 2],
+        row: [u8; 64],
+        places: LanePlaces,
         results: &'a mut Vec<u64>,
     }
 
+    impl Everything<'_> {
+        /// Codes of the first `N` bytes of the row, as what is made of them.
+        fn push_codes<const N: usize, V: Vector>(&mut self, vector: V) {
+            let Some(row) = self.row.first_chunk::<N>() else { return };
+            let mut places = self.places;
+            places.words = places.words.map(|word| word % (N as u16 / 2));
+            let picked = vector.pick_codes(row, &places);
+            let loaded = vector.load_codes(&places.masks);
+            for words in [vector.keys(picked, 7), vector.slots(picked, 5, 3), vector.keys(loaded, 1), vector.slots(loaded, 2, 1)] {
+                let mut stored = [0; N_LANES];
+                vector.store_words(words, &mut stored);
+                self.results.extend(stored.map(u64::from));
+            }
+        }
+    }
+
     impl OnVectors for Everything<'_> {
-        fn run<V: Vector>(self, vector: V) {
+        fn run<V: Vector>(mut self, vector: V) {
+            self.push_codes::<64, V>(vector);
+            self.push_codes::<32, V>(vector);
+            self.push_codes::<16, V>(vector);
+            self.push_codes::<8, V>(vector);
             let [a, b] = self.doubles.map(|doubles| vector.load(&doubles));
             let [x, y] = self.words.map(|words| vector.load_words(&words));
             let choices = [
@@ -337,9 +440,15 @@ mod tests {
                 |draws: &mut Draws| if draws.below(5) == 0 { special[draws.below(4) as usize] } else { draws.below(9) as f64 / 7.0 };
             let doubles = [(); 2].map(|()| std::array::from_fn(|_| double(&mut draws)));
             let words = [(); 2].map(|()| std::array::from_fn(|_| (draws.below(4) << 30 | draws.below(3) << 16 | draws.below(3)) as u32));
+            let row = std::array::from_fn(|_| draws.below(256) as u8);
+            let places = LanePlaces {
+                words: std::array::from_fn(|_| draws.below(32) as u16),
+                shifts: std::array::from_fn(|_| draws.below(16) as u16),
+                masks: std::array::from_fn(|_| ((1 << draws.below(17)) - 1) as u16),
+            };
             let (mut best, mut plain) = (Vec::new(), Vec::new());
-            on_vectors(Everything { doubles, words, results: &mut best });
-            Everything { doubles, words, results: &mut plain }.run(Arrays);
+            on_vectors(Everything { doubles, words, row, places, results: &mut best });
+            Everything { doubles, words, row, places, results: &mut plain }.run(Arrays);
             let is_nan = |bits: &u64| f64::from_bits(*bits).is_nan();
             assert!(best.iter().zip(&plain).all(|(a, b)| a == b || is_nan(a) && is_nan(b)), "{doubles:?} {words:?}");
         }
