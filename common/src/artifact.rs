@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::files::NewFile;
 use crate::mapping::MappedFile;
 use bytemuck::Pod;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -91,21 +91,22 @@ impl Artifact {
 
     fn check(path: &Path, content: Content) -> Result<Self, Failure> {
         let n_bytes = content.bytes().len();
-        let refuse = |why: String| Failure::bad_input(format!("{}: is not a usable safetensors file: {why}", path.display()));
-        let (header_len, header) = SafeTensors::read_metadata(content.bytes()).map_err(|e| refuse(e.to_string()))?;
+        let refuse = |why: String| Failure::bad_input(format!("{}: {why}", path.display()));
+        let damaged = |why: String| refuse(format!("is a damaged safetensors file, {why}; copy it again"));
+        let (header_len, header) = SafeTensors::read_metadata(content.bytes()).map_err(|e| refuse(unreadable_header(&e)))?;
         let data_begin = header_len + 8;
         let mut arrays = BTreeMap::new();
         for (name, info) in header.tensors() {
             let (begin, end) = info.data_offsets;
             let (begin, end) = (data_begin + begin, data_begin + end);
             if end > n_bytes || begin > end {
-                return Err(refuse(format!("array {name} reaches past the end of the file")));
+                return Err(damaged(format!("its array {name} reaches past its end")));
             }
             arrays.insert(name, ArrayInfo { dtype: info.dtype, shape: info.shape.clone(), begin, end });
         }
         let longest = arrays.values().map(|a| a.end).max().unwrap_or(data_begin);
         if longest != n_bytes {
-            return Err(refuse(format!("it has {n_bytes} bytes where its header tells of {longest}")));
+            return Err(damaged(format!("it has {n_bytes} bytes where its header tells of {longest}")));
         }
         let metadata = header.metadata().clone().unwrap_or_default().into_iter().collect();
         Ok(Self { path: path.to_owned(), content, metadata, arrays })
@@ -202,6 +203,18 @@ impl Artifact {
     }
 }
 
+/// What is wrong with a file whose header cannot be read, and what to do, as the end of a sentence.
+fn unreadable_header(error: &SafeTensorError) -> String {
+    use SafeTensorError as E;
+    match error {
+        // The first eight bytes are the length of the header: those of any other file are nonsense.
+        E::HeaderTooLarge | E::HeaderTooSmall | E::InvalidHeaderLength | E::InvalidHeader(_) | E::InvalidHeaderDeserialization(_) => {
+            "is no safetensors file, which every model is, or was cut short; name a model, or copy it again".to_owned()
+        }
+        other => format!("is a damaged safetensors file ({other}); copy it again"),
+    }
+}
+
 /// One array to be written.
 #[derive(Clone, Debug)]
 pub struct NewArray<'a> {
@@ -242,13 +255,18 @@ struct HeaderEntry<'a> {
     data_offsets: [usize; 2],
 }
 
-/// Encodes an artifact: its header, padded so that the data begins at a multiple of 8, and then the arrays in the order given.
-/// The same content always gives the same bytes. Arrays of wider elements must come first, so that all are aligned.
+/// What all data is aligned to, as the widest elements need it.
+const ALIGNMENT: usize = 8;
+
+/// Encodes the header of an artifact whose arrays follow in the order given, padded so that the data begins at a multiple of
+/// [`ALIGNMENT`], and the last array at one of `alignment_of_last` where those before it leave that to the header. The same content
+/// always gives the same bytes. Arrays of wider elements must come first, so that all are aligned.
 fn encode_header(
     kind: &str,
     version: u32,
     metadata: &BTreeMap<String, String>,
     arrays: &[NewArray<'_>],
+    alignment_of_last: usize,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let mut entries = metadata.clone();
     entries.insert(KIND_KEY.to_owned(), kind.to_owned());
@@ -262,7 +280,9 @@ fn encode_header(
         at += array.n_bytes();
     }
     let mut json = serde_json::to_vec(&header)?;
-    while json.len() % 8 != 0 {
+    let before_last = at - arrays.last().map_or(0, NewArray::n_bytes);
+    let (alignment, before_last) = if before_last.is_multiple_of(ALIGNMENT) { (alignment_of_last, before_last) } else { (ALIGNMENT, 0) };
+    while !(size_of::<u64>() + json.len() + before_last).is_multiple_of(alignment) {
         json.push(b' ');
     }
     let mut out = (json.len() as u64).to_le_bytes().to_vec();
@@ -279,8 +299,21 @@ fn in_aligned_order<'a>(arrays: &[NewArray<'a>]) -> Vec<NewArray<'a>> {
 
 /// The bytes of an artifact, for one that is small enough to travel in a message.
 pub fn encode(kind: &str, version: u32, metadata: &BTreeMap<String, String>, arrays: &[NewArray<'_>]) -> Result<Vec<u8>, Failure> {
+    encode_aligned(kind, version, metadata, arrays, ALIGNMENT)
+}
+
+/// The same with the array of the narrowest elements, the last one of several, at a multiple of `alignment`, a power of two from 8
+/// on; where arrays before it do not take a multiple of 8 bytes, all are aligned as ever.
+pub fn encode_aligned(
+    kind: &str,
+    version: u32,
+    metadata: &BTreeMap<String, String>,
+    arrays: &[NewArray<'_>],
+    alignment: usize,
+) -> Result<Vec<u8>, Failure> {
+    debug_assert!(alignment.is_power_of_two() && alignment >= ALIGNMENT);
     let arrays = in_aligned_order(arrays);
-    let mut out = encode_header(kind, version, metadata, &arrays).map_err(|e| Failure::storage(e.to_string()))?;
+    let mut out = encode_header(kind, version, metadata, &arrays, alignment).map_err(|e| Failure::storage(e.to_string()))?;
     arrays.iter().flat_map(|array| &array.chunks).for_each(|chunk| out.extend_from_slice(chunk));
     Ok(out)
 }
@@ -289,7 +322,7 @@ pub fn encode(kind: &str, version: u32, metadata: &BTreeMap<String, String>, arr
 pub fn write(path: &Path, kind: &str, version: u32, metadata: &BTreeMap<String, String>, arrays: &[NewArray<'_>]) -> Result<(), Failure> {
     let fail = |e: std::io::Error| Failure::from_io("write", path, &e);
     let arrays = in_aligned_order(arrays);
-    let header = encode_header(kind, version, metadata, &arrays).map_err(|e| Failure::storage(e.to_string()))?;
+    let header = encode_header(kind, version, metadata, &arrays, ALIGNMENT).map_err(|e| Failure::storage(e.to_string()))?;
     let mut file = NewFile::create(path)?;
     file.write_all(&header).map_err(fail)?;
     for chunk in arrays.iter().flat_map(|array| &array.chunks) {
@@ -342,6 +375,20 @@ mod tests {
         for (refusal, expected) in refusals {
             assert!(refusal.message.starts_with("models/x.safetensors: ") && refusal.message.contains(expected), "{refusal}");
         }
+    }
+
+    #[test]
+    fn other_files_and_cut_ones_are_refused_with_what_to_do() {
+        let whole = example();
+        let refusal = |bytes: &[u8]| Artifact::from_bytes(Path::new("x"), bytes).unwrap_err().message;
+        for other in [&b""[..], b"ab", b"a,b\n1,2\n3,4\n", b"{\"json\": true}", &whole[..20]] {
+            assert!(refusal(other).contains("is no safetensors file") && refusal(other).contains("name a model"), "{}", refusal(other));
+        }
+        let cut = refusal(&whole[..whole.len() - 3]);
+        assert!(cut.contains("is a damaged safetensors file") && cut.contains("copy it again"), "{cut}");
+        let dir = tempfile::tempdir().unwrap();
+        let missing = Artifact::open(&dir.path().join("none")).unwrap_err().message;
+        assert!(missing.contains("none: cannot read: ") && missing.contains("check the path"), "{missing}");
     }
 
     #[test]

@@ -46,13 +46,14 @@ impl Failure {
 
     /// Sorts an error of the filesystem by what it means for the work. `doing` is what was tried: "read", "write".
     pub fn from_io(doing: &str, path: &Path, error: &std::io::Error) -> Self {
-        let message = format!("{}: cannot {doing}: {error}", path.display());
-        let kind = match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => FailureKind::NoSpace,
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::InvalidData => FailureKind::BadInput,
-            _ => FailureKind::Storage,
+        let (kind, advice) = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => (FailureKind::NoSpace, ""),
+            std::io::ErrorKind::NotFound => (FailureKind::BadInput, "; check the path"),
+            std::io::ErrorKind::PermissionDenied => (FailureKind::BadInput, "; ask its owner for access"),
+            std::io::ErrorKind::InvalidData => (FailureKind::BadInput, ""),
+            _ => (FailureKind::Storage, ""),
         };
-        Self { kind, message }
+        Self { kind, message: format!("{}: cannot {doing}: {error}{advice}", path.display()) }
     }
 }
 

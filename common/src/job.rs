@@ -39,6 +39,9 @@ pub struct JobPlan {
     pub inputs: Vec<InputIdentity>,
     /// What the job writes, where it writes anything.
     pub output: Option<OutputPlan>,
+    /// What the user did not ask for and should know, a sentence each; shown with the result.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// One stage of a plan.

@@ -14,7 +14,7 @@ pub struct MappedFile {
 impl MappedFile {
     /// Maps the file at `path`. An empty file gives an empty slice.
     pub fn open(path: &Path) -> Result<Self, Failure> {
-        let fail = |e: std::io::Error| Failure::from_io("map", path, &e);
+        let fail = |e: std::io::Error| Failure::from_io("read", path, &e);
         let file = File::open(path).map_err(fail)?;
         if !file.metadata().map_err(fail)?.is_file() {
             return Err(Failure::bad_input(format!("{}: is not a regular file; name a file", path.display())));

@@ -16,6 +16,12 @@ const KIND: &str = "part";
 const VERSION: u32 = 1;
 /// Every item's bytes begin at a multiple of this, so that a reader may take them as an array of any element.
 const ITEM_ALIGNMENT: usize = 8;
+/// Large items begin with a cache line, so that what is laid out by lines in them can be read by lines.
+const LARGE_ITEM_ALIGNMENT: usize = 64;
+/// Bytes of an item, on the average of a part, from which on this costs next to nothing.
+const LARGE_ITEM_BYTES: usize = 4096;
+/// Key of the metadata entry with another alignment than [`ITEM_ALIGNMENT`].
+const ALIGNMENT_KEY: &str = "item_alignment";
 
 /// The results of consecutive items, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,6 +37,16 @@ impl ItemOutputs {
         self.data.resize(self.data.len().next_multiple_of(ITEM_ALIGNMENT), 0);
         write(&mut self.data);
         self.ends.push(self.data.len() as u64);
+    }
+
+    /// The bytes of every item.
+    fn items(&self) -> impl Iterator<Item = &[u8]> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&end| {
+            let item = self.data.get(begin..end as usize).unwrap_or_default();
+            begin = (end as usize).next_multiple_of(ITEM_ALIGNMENT);
+            item
+        })
     }
 
     /// Adds the next item's bytes.
@@ -69,14 +85,12 @@ impl ItemOutputs {
 /// before this returns. The checksum is taken from the bytes as they are written.
 pub fn store(directory: &Path, name: &str, range: ItemRange, outputs: &ItemOutputs) -> Result<PartBody, Failure> {
     debug_assert_eq!(outputs.len() as u64, range.len());
-    let metadata = BTreeMap::from([("start".to_owned(), range.start.to_string()), ("end".to_owned(), range.end.to_string())]);
-    let arrays = [NewArray::vector("ends", &outputs.ends), NewArray::vector("data", &outputs.data)];
-    let bytes_about = outputs.n_bytes() + 512;
+    let bytes_about = outputs.n_bytes() + 1024;
     if bytes_about <= MAX_INLINE_BYTES {
-        return Ok(PartBody::Inline(artifact::encode(KIND, VERSION, &metadata, &arrays)?));
+        return Ok(PartBody::Inline(encode(range, outputs)?));
     }
     let path = directory.join(name);
-    let bytes = artifact::encode(KIND, VERSION, &metadata, &arrays)?;
+    let bytes = encode(range, outputs)?;
     std::fs::create_dir_all(directory).map_err(|e| Failure::from_io("create", directory, &e))?;
     let mut file = files::NewFile::create(&path)?;
     file.write_all(&bytes).map_err(|e| Failure::from_io("write", &path, &e))?;
@@ -84,22 +98,50 @@ pub fn store(directory: &Path, name: &str, range: ItemRange, outputs: &ItemOutpu
     Ok(PartBody::File(PartFile { name: name.to_owned(), size_bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) }))
 }
 
+/// The bytes of a part.
+fn encode(range: ItemRange, outputs: &ItemOutputs) -> Result<Vec<u8>, Failure> {
+    let mut metadata = BTreeMap::from([("start".to_owned(), range.start.to_string()), ("end".to_owned(), range.end.to_string())]);
+    if outputs.data.len() < outputs.len() * LARGE_ITEM_BYTES {
+        let arrays = [NewArray::vector("ends", &outputs.ends), NewArray::vector("data", &outputs.data)];
+        return artifact::encode(KIND, VERSION, &metadata, &arrays);
+    }
+    metadata.insert(ALIGNMENT_KEY.to_owned(), LARGE_ITEM_ALIGNMENT.to_string());
+    let padding = [0; LARGE_ITEM_ALIGNMENT];
+    let (mut ends, mut chunks, mut end) = (Vec::with_capacity(outputs.len()), Vec::new(), 0_usize);
+    for item in outputs.items() {
+        let begin = end.next_multiple_of(LARGE_ITEM_ALIGNMENT);
+        chunks.extend([&padding[..begin - end], item]);
+        end = begin + item.len();
+        ends.push(end as u64);
+    }
+    let arrays = [NewArray::vector("ends", &ends), NewArray::concatenated("data", &[end], &chunks)];
+    artifact::encode_aligned(KIND, VERSION, &metadata, &arrays, LARGE_ITEM_ALIGNMENT)
+}
+
 /// An open part.
 #[derive(Debug)]
 struct Part {
     artifact: Artifact,
     range: ItemRange,
+    alignment: usize,
 }
 
 impl Part {
-    fn open(directory: &Path, part: &CommittedPart) -> Result<Option<Self>, Failure> {
+    fn open(directory: &Path, part: &CommittedPart, reading: Reading) -> Result<Option<Self>, Failure> {
         let artifact = match &part.body {
             PartBody::Empty => return Ok(None),
             PartBody::Inline(bytes) => Artifact::from_bytes(directory, bytes)?,
-            PartBody::File(file) => open_file(directory, file)?,
+            PartBody::File(file) => open_file(directory, file, reading)?,
         };
         artifact.expect_kind(KIND, VERSION)?;
-        let part = Self { artifact, range: part.part_items };
+        let alignment = match artifact.metadata().get(ALIGNMENT_KEY) {
+            None => ITEM_ALIGNMENT,
+            Some(text) => match text.parse() {
+                Ok(alignment) if (ITEM_ALIGNMENT..=LARGE_ITEM_ALIGNMENT).contains(&alignment) && alignment.is_power_of_two() => alignment,
+                _ => return Err(damaged_table(&artifact)),
+            },
+        };
+        let part = Self { artifact, range: part.part_items, alignment };
         part.check()?;
         Ok(Some(part))
     }
@@ -108,11 +150,7 @@ impl Part {
     fn check(&self) -> Result<(), Failure> {
         let (ends, data) = self.arrays()?;
         let is_sound = ends.len() as u64 == self.range.len() && ends.is_sorted() && ends.last().copied().unwrap_or(0) == data.len() as u64;
-        if is_sound {
-            Ok(())
-        } else {
-            Err(Failure::storage(format!("{}: the part's table of items is damaged", self.artifact.path().display())))
-        }
+        if is_sound { Ok(()) } else { Err(damaged_table(&self.artifact)) }
     }
 
     fn arrays(&self) -> Result<(&[u64], &[u8]), Failure> {
@@ -122,19 +160,34 @@ impl Part {
     fn item(&self, item: u64) -> Result<&[u8], Failure> {
         let (ends, data) = self.arrays()?;
         let i = (item - self.range.start) as usize;
-        let begin = if i == 0 { 0 } else { (ends[i - 1] as usize).next_multiple_of(ITEM_ALIGNMENT) };
+        let begin = if i == 0 { 0 } else { (ends[i - 1] as usize).next_multiple_of(self.alignment) };
         // An empty item at the very end may begin, by alignment, behind the last byte.
         Ok(data.get(begin..ends[i] as usize).unwrap_or_default())
     }
 }
 
+fn damaged_table(artifact: &Artifact) -> Failure {
+    Failure::storage(format!("{}: the part's table of items is damaged", artifact.path().display()))
+}
+
+/// How much of a part is read when it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// All of it, so that its checksum is known to be right.
+    Whole,
+    /// The header and the table of items.
+    Header,
+}
+
 /// Opens a part file once all of it is visible here, and checks it against what its writer reported.
-fn open_file(directory: &Path, file: &PartFile) -> Result<Artifact, Failure> {
+fn open_file(directory: &Path, file: &PartFile, reading: Reading) -> Result<Artifact, Failure> {
     let path = directory.join(&file.name);
     files::wait_until_visible(&path, Some(file.size_bytes))?;
-    let map = crate::mapping::MappedFile::open(&path)?;
-    if crc32fast::hash(&map) != file.crc32 {
-        return Err(Failure::storage(format!("{}: the part's checksum differs from the one reported for it", path.display())));
+    if reading == Reading::Whole {
+        let map = crate::mapping::MappedFile::open(&path)?;
+        if crc32fast::hash(&map) != file.crc32 {
+            return Err(Failure::storage(format!("{}: the part's checksum differs from the one reported for it", path.display())));
+        }
     }
     Artifact::open(&path)
 }
@@ -150,6 +203,15 @@ pub struct StageParts {
 impl StageParts {
     /// Opens every part of `stage`, waiting for those that other nodes wrote to become visible here.
     pub fn open(job_dir: &JobDir, stage: StageIdx) -> Result<Self, Failure> {
+        Self::open_reading(job_dir, stage, Reading::Whole)
+    }
+
+    /// The same for one who looks at the beginnings of items alone and must not read all bytes: their checksums are not looked at.
+    pub fn open_unread(job_dir: &JobDir, stage: StageIdx) -> Result<Self, Failure> {
+        Self::open_reading(job_dir, stage, Reading::Header)
+    }
+
+    fn open_reading(job_dir: &JobDir, stage: StageIdx, reading: Reading) -> Result<Self, Failure> {
         let manifest = job_dir.read_manifest(stage)?;
         let directory = job_dir.parts_path(stage);
         if manifest.parts.iter().any(|part| part.items.intersect(part.part_items) != part.items) {
@@ -158,7 +220,7 @@ impl StageParts {
                 job_dir.manifest_path(stage).display()
             )));
         }
-        let parts = manifest.parts.iter().map(|part| Part::open(&directory, part)).collect::<Result<_, _>>()?;
+        let parts = manifest.parts.iter().map(|part| Part::open(&directory, part, reading)).collect::<Result<_, _>>()?;
         Ok(Self { manifest, parts })
     }
 
@@ -204,7 +266,8 @@ mod tests {
             outputs.append(&rest);
             let stage = StageIdx(item_len as u32);
             let body = store(&job_dir.parts_path(stage), "p", range, &outputs)?;
-            assert_eq!(matches!(body, PartBody::File(_)), item_len == 20_000);
+            let is_large = item_len == 20_000;
+            assert_eq!(matches!(body, PartBody::File(_)), is_large);
             // Item 5 was committed from elsewhere, as after a speculation.
             let part = CommittedPart { items: ItemRange::new(6, 9), part_items: range, body };
             let manifest = StageManifest { n_items: 9, parts: vec![part], quarantined: vec![] };
@@ -213,8 +276,12 @@ mod tests {
             let parts = StageParts::open(&job_dir, stage)?;
             assert_eq!(parts.item(5)?, None);
             for i in 6..9_u8 {
-                assert_eq!(parts.item(u64::from(i))?, Some(&vec![i; item_len + usize::from(i)][..]));
+                let item = parts.item(u64::from(i))?;
+                assert_eq!(item, Some(&vec![i; item_len + usize::from(i)][..]));
+                let begins_with_a_line = item.is_some_and(|item| item.as_ptr().addr().is_multiple_of(LARGE_ITEM_ALIGNMENT));
+                assert!(!is_large || begins_with_a_line, "item {i} begins amid a cache line");
             }
+            assert_eq!(StageParts::open_unread(&job_dir, stage)?.item(8)?, parts.item(8)?);
         }
         Ok(())
     }
@@ -225,12 +292,12 @@ mod tests {
         let mut outputs = ItemOutputs::default();
         outputs.push(&[7; 30_000]);
         let PartBody::File(file) = store(dir.path(), "p", ItemRange::one(0), &outputs)? else { return Err(Failure::storage("inline")) };
-        assert!(open_file(dir.path(), &file).is_ok());
+        assert!(open_file(dir.path(), &file, Reading::Whole).is_ok());
         let path = dir.path().join("p");
         let mut bytes = std::fs::read(&path).unwrap_or_default();
         *bytes.last_mut().unwrap_or(&mut 0) ^= 1;
         std::fs::write(&path, bytes).map_err(|e| Failure::storage(e.to_string()))?;
-        let refused = open_file(dir.path(), &file).map_or_else(|e| e.message, |_| String::new());
+        let refused = open_file(dir.path(), &file, Reading::Whole).map_or_else(|e| e.message, |_| String::new());
         assert!(refused.contains("checksum"), "{refused}");
         Ok(())
     }

@@ -52,7 +52,7 @@ pub struct Noop {
 impl Workload for Noop {
     fn plan(&self) -> Result<JobPlan, Refusal> {
         let stage = StagePlan { name: "nothing".to_owned(), item_name: "item".to_owned(), tolerates_missing_items: true };
-        Ok(JobPlan { stages: vec![stage], inputs: vec![], output: None })
+        Ok(JobPlan { stages: vec![stage], inputs: vec![], output: None, notes: vec![] })
     }
 
     fn n_items(&self, _stage: StageIdx, _job: &JobContext<'_>) -> Result<u64, Failure> {

@@ -5,7 +5,7 @@ use crate::workload::{ItemFailure, JobContext, StageTask};
 use paceline_common::failure::{Failure, Refusal};
 use paceline_common::files;
 use paceline_common::ids::StageIdx;
-use paceline_common::job::{OutputPlan, StagePlan};
+use paceline_common::job::{InputIdentity, OutputPlan, StagePlan};
 use paceline_common::part::{ItemOutputs, StageParts};
 use paceline_common::range::ItemRange;
 use paceline_common::view::JobSummary;
@@ -41,12 +41,13 @@ impl StagedFile {
     }
 }
 
-/// Refuses an output that could not be published: nowhere to put it, no right to write there, or something in its place.
-pub fn check_output(output: &OutputPlan) -> Result<(), Refusal> {
-    output.each().try_for_each(|output| check_one(&output))
+/// Refuses an output that could not be published: nowhere to put it, no right to write there, or something in its place. An input
+/// of the same job is never given up, whatever the user says of replacing.
+pub fn check_output(output: &OutputPlan, inputs: &[InputIdentity]) -> Result<(), Refusal> {
+    output.each().try_for_each(|output| check_one(&output, inputs))
 }
 
-fn check_one(output: &OutputPlan) -> Result<(), Refusal> {
+fn check_one(output: &OutputPlan, inputs: &[InputIdentity]) -> Result<(), Refusal> {
     let shown = output.path.display();
     let Some((directory, _)) = output.path.parent().zip(output.path.file_name()) else {
         return Err(Refusal::bad_input(format!("{shown}: is not the path of a file or directory that can be written; name one")));
@@ -56,8 +57,24 @@ fn check_one(output: &OutputPlan) -> Result<(), Refusal> {
     }
     rustix::fs::access(directory, Access::WRITE_OK)
         .map_err(|e| Refusal::bad_input(format!("{shown}: cannot write in {}: {e}; name another place", directory.display())))?;
+    check_inputs_stay(&output.path, inputs)?;
     if !output.force && exists(&output.path) {
         return Err(Refusal::bad_input(format!("{shown}: exists already; name another output, or replace it with --force")));
+    }
+    Ok(())
+}
+
+/// Refuses an output in whose place an input stands, by whatever name, or a directory that holds one.
+fn check_inputs_stay(output: &Path, inputs: &[InputIdentity]) -> Result<(), Refusal> {
+    // What is not there holds nothing, and an input that has gone since is refused by whoever reads it.
+    let Ok(place) = fs::canonicalize(output) else { return Ok(()) };
+    for input in inputs {
+        let Ok(input_place) = fs::canonicalize(&input.path) else { continue };
+        if input_place.starts_with(&place) {
+            let is = if input_place == place { "is".to_owned() } else { format!("holds {},", input.path.display()) };
+            let message = format!("{}: {is} an input of this job, which its output cannot replace; name another output", output.display());
+            return Err(Refusal::bad_input(message));
+        }
     }
     Ok(())
 }
@@ -96,7 +113,7 @@ pub fn staged_files(written: &StageParts) -> Result<Vec<StagedFile>, Failure> {
         .collect()
 }
 
-/// Opens the publish stage for an output of these files. `facts` go into the summary.
+/// Opens the publish stage for an output of these files. `facts` go into the summary, and after them the notes of the plan.
 pub fn open(job: &JobContext<'_>, files: Vec<StagedFile>, facts: Vec<(String, String)>) -> Result<Arc<dyn StageTask>, Failure> {
     open_with(job, files, vec![], facts)
 }
@@ -112,6 +129,8 @@ pub fn open_with(
     let task = |output: OutputPlan, files| PublishTask { staging: output.staging_path(job.dir.path()), output, files };
     let beside = beside.into_iter().map(|(path, file)| Ok(task(plan_beside(output, &path)?, vec![file])));
     let beside = beside.collect::<Result<Vec<_>, Failure>>()?;
+    let notes = job.record.plan.notes.iter().map(|note| ("note".to_owned(), note.clone()));
+    let facts = facts.into_iter().chain(notes).collect();
     Ok(Arc::new(PublishAllTask { beside, main: task(output.clone(), files), facts }))
 }
 

@@ -43,6 +43,11 @@ impl JobContext<'_> {
     pub fn results_of(&self, stage: StageIdx) -> Result<StageParts, Failure> {
         StageParts::open(self.dir, stage)
     }
+
+    /// The same for a look at the beginnings of large results, which the coordinator must not read whole.
+    pub fn unread_results_of(&self, stage: StageIdx) -> Result<StageParts, Failure> {
+        StageParts::open_unread(self.dir, stage)
+    }
 }
 
 /// One stage, opened on one node and shared by all of its threads.

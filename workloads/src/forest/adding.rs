@@ -1,7 +1,8 @@
 //! What `--add-to` means: the settings and the seed are those of the model, the data must be what it was trained on, and whatever
 //! says otherwise is refused by name. It must not know how trees are grown.
 
-use super::choices::ImportanceChoice;
+use super::choices::{CriterionChoice, ImportanceChoice, MaxFeatures, TaskChoice};
+use super::growing::REGRESSION_MAX_FEATURES;
 use super::merge::NOT_OF_THE_MODEL;
 use super::model::{FeatureSpec, ForestHeader, TaskSpec};
 use super::settings::TrainSettings;
@@ -9,6 +10,7 @@ use super::training_data::TrainingFacts;
 use paceline_common::artifact::Artifact;
 use paceline_common::failure::Failure;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// A forest that trees are added to.
@@ -80,23 +82,24 @@ enum Refused {
 fn continued(asked: &TrainSettings, header: &ForestHeader) -> Result<TrainSettings, Refused> {
     let object = |value: serde_json::Result<Map<String, Value>>| value.map_err(Refused::Model);
     let mut of_model = object(serde_json::from_str(&header.settings_json))?;
-    let of_asked = object(serde_json::to_value(asked).and_then(serde_json::from_value))?;
-    for (key, value) in &of_asked {
-        let is_free = NOT_OF_THE_MODEL.contains(&key.as_str()) || MAY_DIFFER.contains(&key.as_str());
-        let model_value = of_model.get(key).unwrap_or(&Value::Null);
-        if !is_free && is_said(value) && value != model_value {
-            let flag = key.replace('_', "-");
-            return Err(Refused::Flag(format!(
-                "--{flag} {}: the model was grown with {}; say the same or leave it out",
-                shown(value),
-                shown(model_value)
-            )));
-        }
-    }
+    let of_asked = object(to_object(asked))?;
     for key in NOT_OF_THE_MODEL {
         of_model.extend(of_asked.get(key).map(|value| (key.to_owned(), value.clone())));
     }
     let mut settings: TrainSettings = serde_json::from_value(Value::Object(of_model)).map_err(Refused::Model)?;
+    let [meant, held] = [asked, &settings].map(|settings| to_object(&spelled_out(settings, header)));
+    let (meant, held) = (object(meant)?, object(held)?);
+    for (key, value) in &of_asked {
+        let is_free = NOT_OF_THE_MODEL.contains(&key.as_str()) || MAY_DIFFER.contains(&key.as_str());
+        if !is_free && is_said(value) && meant.get(key) != held.get(key) {
+            let flag = key.replace('_', "-");
+            return Err(Refused::Flag(format!(
+                "--{flag} {}: the model was grown with {}; say the same or leave it out",
+                shown(value),
+                shown(held.get(key).unwrap_or(&Value::Null))
+            )));
+        }
+    }
     settings.trees = header.n_trees.saturating_add(asked.trees);
     settings.oob |= asked.measures_oob();
     if asked.measures_permutation() && !settings.measures_permutation() {
@@ -105,10 +108,34 @@ fn continued(asked: &TrainSettings, header: &ForestHeader) -> Result<TrainSettin
     Ok(settings)
 }
 
+fn to_object(settings: &TrainSettings) -> serde_json::Result<Map<String, Value>> {
+    serde_json::to_value(settings).and_then(serde_json::from_value)
+}
+
+/// The settings in one spelling of the many that mean the same for this forest: a default is said, columns stand in order, and of
+/// features there is a number.
+fn spelled_out(settings: &TrainSettings, header: &ForestHeader) -> TrainSettings {
+    let (task, criterion, max_features) = match &header.task {
+        TaskSpec::Classification { .. } => (TaskChoice::Classification, Some(CriterionChoice::Gini), MaxFeatures::Sqrt),
+        TaskSpec::Regression => (TaskChoice::Regression, None, REGRESSION_MAX_FEATURES),
+    };
+    let n_features = settings.max_features.unwrap_or(max_features).resolve(header.features.len());
+    let in_order = |columns: &[String]| columns.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    TrainSettings {
+        task: settings.task.or(Some(task)),
+        criterion: settings.criterion.or(criterion),
+        max_features: Some(MaxFeatures::Count(u32::try_from(n_features).unwrap_or(u32::MAX))),
+        exclude: in_order(&settings.exclude),
+        categorical: in_order(&settings.categorical),
+        ..settings.clone().with_defaults()
+    }
+}
+
 /// Whether a setting is there because somebody gave it.
 fn is_said(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
         Value::Array(values) => !values.is_empty(),
         _ => true,
     }

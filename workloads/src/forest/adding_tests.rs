@@ -4,7 +4,9 @@
 
 use super::example_tables::{FEATURES, example_rows, train, train_settings, write_csv, write_example};
 use crate::testing::{Partition, refusal_of, run_chain};
+use paceline_common::artifact::Artifact;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn with(changes: &Value, more: Value) -> Value {
@@ -29,11 +31,11 @@ fn check_added(target: &str, changes: &Value, asked_again: &Value) {
         run_chain(&settings, 0, job_dir.path(), &partition).unwrap();
         assert!(std::fs::read(&out).unwrap() == expected, "{target} {changes} {asked_again}");
     }
-    // In place, and in two steps.
-    for _ in 0..2 {
-        train(&train_settings(&data, target, &path("20"), with(asked_again, json!({"trees": 5, "add_to": path("20"), "force": true}))), 6);
+    // In two steps.
+    for (model, out) in [("20", "25"), ("25", "25+5")] {
+        train(&train_settings(&data, target, &path(out), with(asked_again, json!({"trees": 5, "add_to": path(model)}))), 6);
     }
-    assert!(std::fs::read(path("20")).unwrap() == expected, "{target} {changes} {asked_again}");
+    assert!(std::fs::read(path("25+5")).unwrap() == expected, "{target} {changes} {asked_again}");
 }
 
 #[test]
@@ -48,6 +50,49 @@ fn added_trees_are_those_of_one_training() {
     check_added("is_top", &json!({"class_weight": "true=3", "extra_trees": true, "no_bootstrap": true, "sample_fraction": 0.5}), &nothing);
     // What the model has may be said again.
     check_added("amount", &json!({"max_depth": 4, "exclude": ["day"]}), &json!({"max_depth": 4, "exclude": ["day"]}));
+}
+
+/// The arrays and the metadata of a model, without its settings.
+fn without_settings(model: &Path) -> (BTreeMap<String, String>, Vec<u8>) {
+    let artifact = Artifact::open(model).unwrap();
+    let mut metadata = artifact.metadata().clone();
+    metadata.remove("settings");
+    (metadata, artifact.array::<u32>("nodes").map(|(words, _)| bytemuck::cast_slice(words).to_vec()).unwrap())
+}
+
+#[test]
+fn what_the_model_was_grown_with_may_be_said_in_any_spelling() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = example_rows(300);
+    let columns: Vec<&str> = FEATURES.into_iter().chain(["class", "amount"]).collect();
+    let data = write_csv(&dir.path().join("t.csv"), &rows, &columns);
+    let path = |name: &str| dir.path().join(name);
+    let third = (1.0_f64 / 3.0).to_string();
+    let nothing = json!({});
+    // What the model is grown with, and what says the same of it. The target is left out every time.
+    let cases = [
+        ("class", json!({"exclude": ["amount", "day"]}), json!({"exclude": ["day", "amount"]})),
+        ("class", nothing.clone(), json!({"task": "classification", "criterion": "gini", "max_features": "sqrt"})),
+        ("class", nothing.clone(), json!({"max_features": "2", "max_bins": 255, "min_samples_leaf": 1, "min_samples_split": 2})),
+        ("class", nothing.clone(), json!({"min_impurity_decrease": 0.0, "sample_fraction": 1.0})),
+        ("class", json!({"categorical": ["zone", "count"]}), json!({"categorical": ["count", "zone", "count"]})),
+        ("amount", nothing.clone(), json!({"task": "regression", "max_features": third})),
+        ("amount", json!({"max_features": "all"}), json!({"max_features": "1.0"})),
+    ];
+    for (target, changes, again) in cases {
+        let model = |out: &str, n_trees: u64, more: &Value| {
+            let changes = with(&changes, with(more, json!({"trees": n_trees, "force": true})));
+            train(&train_settings(&data, target, &path(out), changes), 6);
+        };
+        model("8", 8, &nothing);
+        model("5", 5, &nothing);
+        let settings = train_settings(&data, "", &path("5+3"), with(&again, json!({"trees": 3, "add_to": path("5"), "force": true})));
+        train(&settings, 0);
+        assert!(std::fs::read(path("5+3")).unwrap() == std::fs::read(path("8")).unwrap(), "{target} {again}");
+        // It is indeed the same: a training that is told grows what one grows that is told nothing.
+        model("told", 8, &again);
+        assert!(without_settings(&path("told")) == without_settings(&path("8")), "{target} {again}");
+    }
 }
 
 /// A model of 5 trees on `t.csv`, and what adding to it with `changes` on `data` is refused with.
@@ -71,12 +116,15 @@ fn flags_that_contradict_the_model_are_refused() {
         (json!({"max_depth": 7}), "--max-depth 7: the model was grown with none"),
         (json!({"extra_trees": true}), "--extra-trees true: the model was grown with false"),
         (json!({"exclude": ["size"]}), "--exclude size: the model was grown with day"),
-        (json!({"max_features": "3"}), "--max-features 3"),
+        (json!({"max_features": "3"}), "--max-features 3: the model was grown with 2"),
+        (json!({"criterion": "entropy"}), "--criterion entropy: the model was grown with gini"),
+        (json!({"task": "regression"}), "--task regression: the model was grown with classification"),
         (json!({"target": "zone"}), "--target zone: the model was grown with class"),
         (json!({"trees": 0}), "--trees 0"),
         (json!({"trees": 1_000_000}), "--trees"),
         (json!({"add_to": data}), "t.csv"),
         (json!({"add_to": dir.path().join("nothing")}), "nothing"),
+        (json!({"out": dir.path().join("model"), "force": true}), "model: is an input of this job"),
     ] {
         let settings =
             train_settings(&data, "class", &dir.path().join("more"), with(&json!({"add_to": dir.path().join("model")}), changes.clone()));

@@ -112,6 +112,17 @@ pub(super) fn finite_number(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| format!("{text}: is not a finite number"))
 }
 
+/// A whole number as a flag takes it.
+pub(super) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text}: is not a whole number such as 10, or is out of range"))
+}
+
+/// A number of rows as a flag takes it. Other libraries take a share of the rows too, so this says that there is none.
+pub(super) fn n_rows(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("{text}: is not a whole number of rows, and a share of them cannot be given; say how many, such as 10"))
+}
+
 /// How many features a split tries, written `sqrt`, `log2`, `all`, a fraction with a point, or a number.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -172,8 +183,9 @@ impl fmt::Display for MaxFeatures {
             Self::Sqrt => write!(f, "sqrt"),
             Self::Log2 => write!(f, "log2"),
             Self::All => write!(f, "all"),
-            // `{:?}` keeps the point of 1.0, which is what makes it a fraction.
-            Self::Fraction(fraction) => write!(f, "{fraction:?}"),
+            // The point is what makes it a fraction; `{}` writes no exponent, and 1.0 alone without a point.
+            Self::Fraction(1.0) => write!(f, "1.0"),
+            Self::Fraction(fraction) => write!(f, "{fraction}"),
             Self::Count(count) => write!(f, "{count}"),
         }
     }
@@ -201,8 +213,18 @@ mod tests {
 
     #[test]
     fn max_features_round_trips_and_resolves() {
-        for (text, n) in [("sqrt", 7), ("log2", 5), ("all", 54), ("0.5", 27), ("1.0", 54), ("1", 1), ("12", 12), ("900", 900), ("0.001", 1)]
-        {
+        for (text, n) in [
+            ("sqrt", 7),
+            ("log2", 5),
+            ("all", 54),
+            ("0.5", 27),
+            ("1.0", 54),
+            ("1", 1),
+            ("12", 12),
+            ("900", 900),
+            ("0.001", 1),
+            ("0.0000001", 1),
+        ] {
             let parsed: MaxFeatures = text.parse().unwrap();
             assert_eq!(parsed.to_string(), text);
             assert_eq!(parsed.resolve(54), n, "{text}");

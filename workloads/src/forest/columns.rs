@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub(super) enum ColumnFacts {
     /// Arrays: `codes`, and `thresholds` where the feature is numeric.
-    Feature { spec: FeatureSpec, code_width_bytes: usize, hash: String },
+    Feature { spec: FeatureSpec, code_width_bytes: usize, largest_code: u16, hash: String },
     /// Array: `classes`, u32.
     Classes { labels: ClassLabels, hash: String },
     /// Array: `values`, f64.
@@ -104,12 +104,14 @@ fn pack_feature(feature: &FeatureColumn, column: &Column, max_bins: usize) -> Re
 }
 
 fn pack_codes(spec: FeatureSpec, codes: &BinCodes, thresholds: &[f64]) -> Result<Vec<u8>, Failure> {
+    let largest_code = codes.as_codes().largest();
     let (codes, code_bytes, code_width_bytes): (_, &[u8], _) = match codes {
         BinCodes::U8(codes) => (NewArray::vector("codes", codes), codes, 1),
         BinCodes::U16(codes) => (NewArray::vector("codes", codes), bytemuck::cast_slice(codes), 2),
     };
     let hash = hash_of(&[spec.levels.join("\0").as_bytes(), code_bytes, bytemuck::cast_slice(thresholds)]);
-    packed::pack(&ColumnFacts::Feature { spec, code_width_bytes, hash }, &[codes, NewArray::vector("thresholds", thresholds)])
+    let facts = ColumnFacts::Feature { spec, code_width_bytes, largest_code, hash };
+    packed::pack(&facts, &[codes, NewArray::vector("thresholds", thresholds)])
 }
 
 /// How many hex digits of a hash tell one column from another: 64 bits, against chance and not against malice.

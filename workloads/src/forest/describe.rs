@@ -1,8 +1,10 @@
 //! What `model show` prints of a forest. It reads the header and the small arrays, never the nodes.
 
+use super::export::header::ForestFacts;
 use super::model::{FeatureSpec, ForestHeader, PERMUTATION_IMPORTANCE, PERMUTATION_STANDARD_ERROR, TaskSpec};
 use paceline_common::artifact::Artifact;
 use paceline_common::failure::Failure;
+use serde_json::Value;
 
 /// The facts of a forest, in the order in which a person reads them.
 pub fn describe(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
@@ -25,6 +27,26 @@ pub fn describe(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
         facts.push((name, value));
     }
     Ok(facts)
+}
+
+/// The same as data, for programs: what every export says of a forest, and importance by permutation where it was measured.
+pub fn details(artifact: &Artifact) -> Result<Value, Failure> {
+    let header = ForestHeader::of(artifact)?;
+    let n_features = header.features.len();
+    let facts = ForestFacts::of(&header, artifact.vector::<f64>("feature_importance", Some(n_features))?);
+    let unwritable = |e: serde_json::Error| Failure::storage(format!("the facts of a forest cannot be written: {e}"));
+    let mut details = serde_json::to_value(facts.map_err(|why| artifact.refuse(&why))?).map_err(unwritable)?;
+    if artifact.has(PERMUTATION_IMPORTANCE) {
+        let means = artifact.vector::<f64>(PERMUTATION_IMPORTANCE, Some(n_features))?;
+        let errors = artifact.vector::<f64>(PERMUTATION_STANDARD_ERROR, Some(n_features))?;
+        let features = details.get_mut("features").and_then(Value::as_array_mut);
+        for (feature, (mean, error)) in features.into_iter().flatten().zip(means.iter().zip(errors)) {
+            feature[PERMUTATION_IMPORTANCE] = (*mean).into();
+            // Of one tree the error is not known: null.
+            feature[PERMUTATION_STANDARD_ERROR] = (*error).into();
+        }
+    }
+    Ok(details)
 }
 
 /// Importance by permutation in words, one of them for each feature, or none where it was not measured.

@@ -120,3 +120,25 @@ pub fn predict(settings: &PredictSettings) -> JobSummary {
 pub fn fact<'a>(summary: &'a JobSummary, name: &str) -> &'a str {
     &summary.facts.iter().find(|(fact, _)| fact == name).unwrap_or_else(|| panic!("no fact {name} in {summary:?}")).1
 }
+
+/// A model trained on the example, in a directory of its own.
+pub struct Trained {
+    pub dir: tempfile::TempDir,
+    pub model: PathBuf,
+}
+
+impl Trained {
+    /// 20 trees on 600 rows.
+    pub fn on(target: &str, changes: serde_json::Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let model = dir.path().join("model");
+        let data = write_example(&dir.path().join("train.csv"), 600, target);
+        train(&train_settings(&data, target, &model, changes), 3);
+        Self { dir, model }
+    }
+
+    /// A place beside the model.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+}

@@ -2,16 +2,27 @@
 //! missing values; a table of categories alone; an array of numbers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use super::example_tables::{FEATURES, example_rows, fact, train, train_settings, write_csv, write_example};
+use super::example_tables::{FEATURES, example_rows, fact, predict, predict_settings, train, train_settings, write_csv, write_example};
+use super::model::ForestHeader;
 use arrow_array::{ArrayRef, BooleanArray, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use paceline_common::artifact::Artifact;
+use paceline_common::view::JobSummary;
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The same rows as Parquet and as Arrow IPC.
 fn write_arrow(dir: &Path, columns: Vec<(&str, ArrayRef)>) -> [PathBuf; 2] {
+    write_arrow_with(dir, columns, HashMap::new())
+}
+
+/// The same with metadata of the file.
+fn write_arrow_with(dir: &Path, columns: Vec<(&str, ArrayRef)>, metadata: HashMap<String, String>) -> [PathBuf; 2] {
     let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap();
+    let schema = Arc::new(batch.schema().as_ref().clone().with_metadata(metadata));
+    let batch = batch.with_schema(schema).unwrap();
     let mut parquet = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
     parquet.write(&batch).unwrap();
     let mut ipc = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &batch.schema()).unwrap();
@@ -122,6 +133,63 @@ fn an_array_is_a_table_of_numbers() {
     content.extend(bytes);
     std::fs::write(&npy, content).unwrap();
     check_same_model(dir.path(), &[csv, npy], "x2", &json!({"oob": true}));
+}
+
+fn features_of(model: &Path) -> Vec<String> {
+    let header = ForestHeader::of(&Artifact::open(model).unwrap()).unwrap();
+    header.features.into_iter().map(|feature| feature.name).collect()
+}
+
+#[test]
+fn the_row_index_of_pandas_is_left_out_and_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = example_rows(200);
+    let numbers = || Arc::new(Int64Array::from_iter_values(0..200)) as ArrayRef;
+    let columns = || -> Vec<(&str, ArrayRef)> {
+        vec![
+            ("size", Arc::new(rows.iter().map(|row| row.size).collect::<Float64Array>())),
+            ("count", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.count)))),
+            ("class", Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.class)))),
+        ]
+    };
+    let with_index = || [columns(), vec![("key", numbers()), ("__index_level_1__", numbers())]].concat();
+    // As pandas writes it; what is declared and not there, and an index that is a range, are no columns.
+    let metadata = json!({"index_columns": ["key", "gone", {"kind": "range", "name": null, "start": 0, "stop": 200, "step": 1}]});
+    let plain = write_arrow(dir.path(), columns())[0].clone();
+    let indexed = dir.path().join("indexed");
+    std::fs::create_dir(&indexed).unwrap();
+    let tables = write_arrow_with(&indexed, with_index(), HashMap::from([("pandas".to_owned(), metadata.to_string())]));
+    check_same_model(dir.path(), &[&[plain.clone()][..], &tables].concat(), "class", &json!({"oob": true}));
+    assert_eq!(features_of(&dir.path().join("model")), ["size", "count"]);
+    for table in &tables {
+        let model = dir.path().join("told");
+        let note = |changes| fact_or_none(&train(&train_settings(table, "class", &model, changes), 3), "note");
+        assert!(note(json!({"force": true})).unwrap().starts_with("key, __index_level_1__: not learnt from"));
+        assert!(note(json!({"force": true, "exclude": ["key"]})).unwrap().starts_with("__index_level_1__: not learnt from"));
+        assert_eq!(note(json!({"force": true, "exclude": ["key", "__index_level_1__"]})), None);
+        // Who names it wants it.
+        assert!(note(json!({"force": true, "categorical": ["key"]})).is_some());
+        assert_eq!(features_of(&model), ["size", "count", "key"]);
+    }
+    assert_eq!(fact_or_none(&train(&train_settings(&plain, "class", &dir.path().join("plain"), json!({})), 3), "note"), None);
+    // The model takes tables with the index and without.
+    let hashes = [&plain, &tables[0], &tables[1]].map(|table| {
+        let settings = predict_settings(&dir.path().join("model"), table, &dir.path().join("p.csv"), json!({"force": true}));
+        predict(&settings).output_hash.unwrap()
+    });
+    assert!(hashes.iter().all(|hash| *hash == hashes[0]));
+    // Metadata that is not as pandas writes it declares nothing.
+    for metadata in ["", "{", "[]", r#"{"index_columns": 3}"#] {
+        let tables = write_arrow_with(&indexed, with_index(), HashMap::from([("pandas".to_owned(), metadata.to_owned())]));
+        for table in tables {
+            train(&train_settings(&table, "class", &dir.path().join("model"), json!({"force": true})), 3);
+            assert_eq!(features_of(&dir.path().join("model")), ["size", "count", "key"], "{metadata}");
+        }
+    }
+}
+
+fn fact_or_none(summary: &JobSummary, name: &str) -> Option<String> {
+    summary.facts.iter().find(|(fact, _)| fact == name).map(|(_, value)| value.clone())
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! The second stage of training: every item grows one tree from the columns where they are mapped.
+//! The third stage of training: every item grows one tree from the columns and rows where they are mapped.
 //! It hands data and settings to the kernel, and must not know how a tree grows.
 
 use super::choices::{ClassWeight, CriterionChoice, MaxFeatures};
 use super::model::TaskSpec;
 use super::packed::{self, Packed};
+use super::rows::RowBlocks;
 use super::settings::TrainSettings;
 use super::training_data::{TrainingParts, refusal};
 use crate::workload::{ItemFailure, StageTask};
@@ -14,16 +15,31 @@ use paceline_common::range::ItemRange;
 use paceline_kernels::forest::{Criterion, GrowSettings, Grower, InBag, Nesting, Sampling, Tree, TreeSlices};
 use serde::{Deserialize, Serialize};
 
+/// The mapped inputs of this stage.
+struct GrowingParts {
+    training: TrainingParts,
+    /// The results of the second stage.
+    rows: StageParts,
+}
+
+impl GrowingParts {
+    fn grower(&self, settings: GrowSettings) -> Result<Grower<'_>, Failure> {
+        let set = self.training.training_set()?;
+        let rows = RowBlocks::of(&self.training)?.table(&self.rows, set.columns())?;
+        Grower::new(set, rows, settings).map_err(refusal)
+    }
+}
+
 self_cell::self_cell!(
-    /// The grower together with the mapped columns that it reads.
+    /// The grower together with the mapped columns and rows that it reads.
     struct MappedGrower {
-        owner: TrainingParts,
+        owner: GrowingParts,
         #[covariant]
         dependent: Grower,
     }
 );
 
-/// The stage, opened: the columns are checked and arranged once for all trees.
+/// The stage, opened: columns and rows are checked once for all trees.
 pub(super) struct GrowingTask {
     grower: MappedGrower,
     /// The number of this stage's first tree in the forest.
@@ -48,13 +64,19 @@ impl Bags {
 }
 
 impl GrowingTask {
-    pub(super) fn open(parts: TrainingParts, settings: &TrainSettings, seed: u64, first_tree_idx: u64) -> Result<Self, Failure> {
-        let facts = parts.facts()?;
+    pub(super) fn open(
+        training: TrainingParts,
+        rows: StageParts,
+        settings: &TrainSettings,
+        seed: u64,
+        first_tree_idx: u64,
+    ) -> Result<Self, Failure> {
+        let facts = training.facts()?;
         let sampling = sampling(settings, facts.n_rows);
         let bags = settings.measures_oob().then_some(Bags { sampling, n_rows: facts.n_rows as usize, seed });
         let n_trees = settings.trees;
         let settings = grow_settings(settings, &facts.task, facts.n_rows, facts.features.len(), seed)?;
-        let grower = MappedGrower::try_new(parts, |parts| Grower::new(parts.training_set()?, settings).map_err(refusal))?;
+        let grower = MappedGrower::try_new(GrowingParts { training, rows }, |parts| parts.grower(settings))?;
         Ok(Self { grower, first_tree_idx, n_trees, bags })
     }
 }
@@ -90,7 +112,7 @@ pub(super) fn sampling(settings: &TrainSettings, n_rows: u64) -> Sampling {
 }
 
 /// A third of the features: what regression forests are usually grown with.
-const REGRESSION_MAX_FEATURES: MaxFeatures = MaxFeatures::Fraction(1.0 / 3.0);
+pub(super) const REGRESSION_MAX_FEATURES: MaxFeatures = MaxFeatures::Fraction(1.0 / 3.0);
 
 fn grow_settings(settings: &TrainSettings, task: &TaskSpec, n_rows: u64, n_features: usize, seed: u64) -> Result<GrowSettings, Failure> {
     let (criterion, usual_max_features) = match (task, settings.criterion) {

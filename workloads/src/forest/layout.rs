@@ -14,6 +14,8 @@ pub(super) struct ColumnLayout {
     pub(super) weight: Option<String>,
     /// In the order of the tables.
     pub(super) features: Vec<FeatureColumn>,
+    /// Columns that are left out although nobody said so: the row index that pandas writes beside the data.
+    pub(super) row_index: Vec<String>,
 }
 
 /// A column that is learnt from.
@@ -41,11 +43,12 @@ impl ColumnLayout {
         }
         let categorical: BTreeSet<&String> = settings.categorical.iter().collect();
         let not_learnt: BTreeSet<&String> = settings.exclude.iter().chain(&settings.sample_weight).chain([&settings.target]).collect();
-        let features: Vec<FeatureColumn> = source
-            .schema()
-            .fields
-            .iter()
-            .filter(|field| !not_learnt.contains(&field.name))
+        let others = source.schema().fields.iter().filter(|field| !not_learnt.contains(&field.name));
+        // The number of a row tells nothing of other rows. Who names the column as a category wants it.
+        let is_row_index = |name: &String| source.is_row_index(name) && !categorical.contains(name);
+        let (row_index, others): (Vec<_>, Vec<_>) = others.partition(|field| is_row_index(&field.name));
+        let features: Vec<FeatureColumn> = others
+            .into_iter()
             .map(|field| FeatureColumn { name: field.name.clone(), is_forced_categorical: categorical.contains(&field.name) })
             .collect();
         if features.is_empty() {
@@ -62,7 +65,17 @@ impl ColumnLayout {
                 features.len()
             )));
         }
-        Ok(Self { target: settings.target.clone(), weight: settings.sample_weight.clone(), features })
+        let row_index = row_index.into_iter().map(|field| field.name.clone()).collect();
+        Ok(Self { target: settings.target.clone(), weight: settings.sample_weight.clone(), features, row_index })
+    }
+
+    /// What the user should know of it.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let names = self.row_index.join(", ");
+        let note = || {
+            format!("{names}: not learnt from, since this is the row index of pandas; to learn from it, make it a column by reset_index()")
+        };
+        if self.row_index.is_empty() { vec![] } else { vec![note()] }
     }
 
     /// How many items the first stage has.

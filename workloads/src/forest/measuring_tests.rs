@@ -159,6 +159,7 @@ fn what_cannot_be_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let columns: Vec<&str> = FEATURES.into_iter().chain(["class", "amount"]).collect();
     let table = write_csv(&dir.path().join("t.csv"), &example_rows(50), &columns);
+    let taken = write_csv(&dir.path().join("taken.csv"), &example_rows(1), &columns);
     let cases: Vec<(&str, serde_json::Value, &[&str])> = vec![
         ("class", json!({"class_weight": "low=2,tall=3"}), &["--class-weight", "tall", "low, mid, top"]),
         ("class", json!({"class_weight": "low=0,mid=0,top=0"}), &["weights are 0"]),
@@ -167,7 +168,7 @@ fn what_cannot_be_is_refused_by_name() {
         ("class", json!({"max_features": "8"}), &["--max-features 8", "7 columns"]),
         ("class", json!({"oob_predictions": dir.path().join("oob.txt")}), &["oob.txt", ".parquet or .csv"]),
         ("class", json!({"oob_predictions": dir.path().join("no/such.csv")}), &["no/such.csv"]),
-        ("class", json!({"oob_predictions": table}), &["t.csv", "--force"]),
+        ("class", json!({"oob_predictions": taken}), &["taken.csv", "--force"]),
         ("amount", json!({"oob_predictions": dir.path().join("p.csv"), "oob_proba": true}), &["--oob-proba"]),
     ];
     for (target, changes, named) in cases {

@@ -1,4 +1,4 @@
-//! Random forests as jobs: `forest train` bins columns, grows trees and merges them into a model; `forest predict` applies it to
+//! Random forests as jobs: `forest train` bins columns, lays out rows, grows trees and merges them into a model; `forest predict` applies it to
 //! blocks of rows. This room reads tables and writes models around the kernels, and must not know how a split is found.
 
 mod adding;
@@ -19,6 +19,7 @@ pub mod predict;
 mod predict_blocks;
 mod predict_leaves;
 mod predict_output;
+mod rows;
 pub mod settings;
 pub mod target;
 pub mod train;
@@ -37,6 +38,6 @@ mod predict_tests;
 #[cfg(test)]
 mod train_tests;
 
-pub use describe::describe;
+pub use describe::{describe, details};
 pub use model::{ForestModel, KIND};
 pub use settings::{PredictSettings, TrainSettings};

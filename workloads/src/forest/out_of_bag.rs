@@ -1,4 +1,4 @@
-//! The third stage of training, where it is asked for: every item predicts one block of the training rows with the trees that
+//! The stage of training after growing, where it is asked for: every item predicts one block of the training rows with the trees that
 //! did not see them, and yields what the score needs. A tree's part says which rows it saw; of trees of an earlier job the bag is
 //! drawn again.
 

@@ -121,9 +121,9 @@ impl Workload for ForestPrediction {
         source.check_target(&target_schema(&header.features))?;
         predict_output::check_path(&self.settings.out)?;
         let output = OutputPlan { path: self.settings.out.clone(), force: self.settings.force, beside: vec![] };
-        publish::check_output(&output)?;
         let paths = std::iter::once(self.settings.model.as_path()).chain(source.files().iter().map(AsRef::as_ref));
-        let inputs = paths.map(InputIdentity::of).collect::<Result<_, _>>()?;
+        let inputs = paths.map(InputIdentity::of).collect::<Result<Vec<_>, _>>()?;
+        publish::check_output(&output, &inputs)?;
         let stage = |name: &str, item_name: &str| StagePlan {
             name: name.to_owned(),
             item_name: item_name.to_owned(),
@@ -131,7 +131,7 @@ impl Workload for ForestPrediction {
             tolerates_missing_items: false,
         };
         let stages = vec![stage("survey", "table"), stage("predict", "block"), stage("write", "file"), publish::stage_plan()];
-        Ok(JobPlan { stages, inputs, output: Some(output) })
+        Ok(JobPlan { stages, inputs, output: Some(output), notes: vec![] })
     }
 
     fn n_items(&self, stage: StageIdx, job: &JobContext<'_>) -> Result<u64, Failure> {

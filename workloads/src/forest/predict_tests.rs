@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use super::example_tables::{
-    ExampleRow, FEATURES, example_rows, fact, predict, predict_settings, train, train_settings, write_csv, write_example,
+    ExampleRow, FEATURES, Trained, example_rows, fact, predict, predict_settings, train, train_settings, write_csv, write_example,
 };
 use super::model::{ForestHeader, TaskSpec};
 use crate::table::{Column, LogicalType, TableSource};
@@ -12,28 +12,8 @@ use paceline_common::artifact::{self, Artifact};
 use paceline_kernels::forest::{DecodedNode, TreeView};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-
-/// A model trained on the example, in a directory of its own.
-struct Trained {
-    dir: tempfile::TempDir,
-    model: PathBuf,
-}
-
-impl Trained {
-    fn on(target: &str, changes: Value) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let model = dir.path().join("model");
-        let data = write_example(&dir.path().join("train.csv"), 600, target);
-        train(&train_settings(&data, target, &model, changes), 11);
-        Self { dir, model }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-}
 
 fn column(path: &Path, name: &str) -> Arc<Column> {
     TableSource::open(&[path.to_owned()]).unwrap().read_column(name).unwrap()

@@ -13,14 +13,15 @@ pub struct TrainSettings {
     /// Tables to learn from, of the same columns: Parquet, CSV (also .gz or .zst), Arrow IPC or .npy, or directories of them.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub data: Vec<PathBuf>,
-    /// The column to be predicted.
-    #[arg(long, value_name = "COL")]
+    /// The column to be predicted. With --add-to it may be left out: the model knows it.
+    #[arg(long, value_name = "COL", required_unless_present = "add_to", default_value = "", hide_default_value = true)]
+    #[serde(default)]
     pub target: String,
     /// Where to write the model, a safetensors file.
     #[arg(long, value_name = "MODEL")]
     pub out: PathBuf,
     /// How many trees to grow; with --add-to, how many more.
-    #[arg(long, value_name = "N", default_value_t = default_trees())]
+    #[arg(long, value_name = "N", default_value_t = default_trees(), value_parser = choices::whole_number::<u64>, allow_negative_numbers = true)]
     #[serde(default = "default_trees")]
     pub trees: u64,
     /// What to predict: a class or a number. Without it, a target of text or truth values is classified and one of fractions is
@@ -34,15 +35,15 @@ pub struct TrainSettings {
     #[serde(default)]
     pub max_features: Option<MaxFeatures>,
     /// How deep a tree may grow, counted in splits from its root. Without it, trees grow until their leaves are pure or too small to split.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = choices::whole_number::<u32>, allow_negative_numbers = true)]
     #[serde(default)]
     pub max_depth: Option<u32>,
     /// How many rows a leaf must hold at least. [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = choices::n_rows, allow_negative_numbers = true)]
     #[serde(default)]
     pub min_samples_leaf: Option<u32>,
     /// How many rows a node must hold at least to be split. [default: 2]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = choices::n_rows, allow_negative_numbers = true)]
     #[serde(default)]
     pub min_samples_split: Option<u32>,
     /// By how much a split must reduce the impurity at least, weighted by the share of the tree's rows that are in the node.
@@ -51,7 +52,7 @@ pub struct TrainSettings {
     #[serde(default)]
     pub min_impurity_decrease: Option<f64>,
     /// How many leaves a tree may have: the node whose split gains most is split next. Without it, there is no limit.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = choices::whole_number::<u32>, allow_negative_numbers = true)]
     #[serde(default)]
     pub max_leaf_nodes: Option<u32>,
     /// What a split of a classification shall reduce; a regression always reduces the variance. Without it, gini.
@@ -88,7 +89,7 @@ pub struct TrainSettings {
     #[serde(default)]
     pub extra_trees: bool,
     /// Into how many bins the values of a feature are sorted before trees are grown. [default: 255]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = choices::whole_number::<u32>, allow_negative_numbers = true)]
     #[serde(default)]
     pub max_bins: Option<u32>,
     /// Measure the forest on the rows that each tree did not see (out-of-bag), and record the score in the model.
@@ -114,7 +115,7 @@ pub struct TrainSettings {
     #[arg(long, value_name = "MODEL")]
     #[serde(default)]
     pub add_to: Option<PathBuf>,
-    /// Replace what stands at the output path.
+    /// Replace what stands at the output path. An input of the same job is never replaced.
     #[arg(long)]
     #[serde(default)]
     pub force: bool,
@@ -143,7 +144,7 @@ pub struct PredictSettings {
     #[arg(long)]
     #[serde(default)]
     pub leaves: bool,
-    /// Replace what stands at the output path.
+    /// Replace what stands at the output path. An input of the same job is never replaced.
     #[arg(long)]
     #[serde(default)]
     pub force: bool,
@@ -214,6 +215,9 @@ impl TrainSettings {
         let refuse = |message: String| Err(Refusal::bad_input(message));
         if self.data.is_empty() {
             return refuse("--data: names no file; name at least one table".to_owned());
+        }
+        if self.target.is_empty() && self.add_to.is_none() {
+            return refuse("--target: is not given; name the column to be predicted".to_owned());
         }
         if self.trees == 0 || self.trees > MAX_TREES {
             return refuse(format!("--trees {}: must be between 1 and {MAX_TREES}, with those that are there already", self.trees));
@@ -352,6 +356,8 @@ mod tests {
             settings.check_ranges().map_or_else(|refusal| refusal.message, |()| String::new())
         };
         assert_eq!(refusal(""), "");
+        let without_target: TrainSettings = serde_json::from_str(r#"{"data": ["t.csv"], "out": "m"}"#).unwrap();
+        assert!(without_target.check_ranges().unwrap_err().message.starts_with("--target: is not given"));
         for (rest, named) in [
             (r#", "trees": 0"#, "--trees"),
             (r#", "max_depth": 0"#, "--max-depth"),

@@ -11,6 +11,7 @@ use super::model::TaskSpec;
 use super::oob_table::OobTable;
 use super::out_of_bag::{self, Keep, OobScore, OutOfBagTask};
 use super::permutation::{PermutationLosses, PermutationTask};
+use super::rows::{RowBlocks, RowsTask};
 use super::settings::TrainSettings;
 use super::training_data::TrainingParts;
 use crate::input_cache::InputCache;
@@ -51,6 +52,7 @@ pub struct ForestTraining {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TrainStage {
     Columns,
+    Rows,
     Trees,
     OutOfBag,
     Permutation,
@@ -62,20 +64,21 @@ impl TrainStage {
     fn plan(self) -> StagePlan {
         let (name, item_name) = match self {
             Self::Columns => ("columns", "column"),
+            Self::Rows => ("rows", "block"),
             Self::Trees => ("trees", "tree"),
             Self::OutOfBag => ("out-of-bag", "block"),
             Self::Permutation => ("permutation", "tree"),
             Self::Merge => ("merge", "file"),
             Self::Publish => return publish::stage_plan(),
         };
-        // A forest without one of its trees or columns is another forest than the one that was asked for.
+        // A forest without one of its trees, columns or rows is another forest than the one that was asked for.
         StagePlan { name: name.to_owned(), item_name: item_name.to_owned(), tolerates_missing_items: false }
     }
 }
 
 impl Training {
     fn stages(&self) -> Vec<TrainStage> {
-        let mut stages = vec![TrainStage::Columns, TrainStage::Trees];
+        let mut stages = vec![TrainStage::Columns, TrainStage::Rows, TrainStage::Trees];
         stages.extend(self.settings.measures_oob().then_some(TrainStage::OutOfBag));
         stages.extend(self.settings.measures_permutation().then_some(TrainStage::Permutation));
         stages.extend([TrainStage::Merge, TrainStage::Publish]);
@@ -112,6 +115,16 @@ impl Training {
         GrownTrees::open(earlier, self.results_of(TrainStage::Trees, job)?)
     }
 
+    /// How the rows are cut into blocks, which the coordinator asks too.
+    fn row_blocks(&self, job: &JobContext<'_>) -> Result<RowBlocks, Failure> {
+        let columns = job.unread_results_of(self.idx_of(TrainStage::Columns))?;
+        RowBlocks::of(&TrainingParts::unweighted(columns, &self.settings))
+    }
+
+    fn open_rows(&self, job: &JobContext<'_>) -> Result<RowsTask, Failure> {
+        RowsTask::open(TrainingParts::unweighted(self.results_of(TrainStage::Columns, job)?, &self.settings))
+    }
+
     fn open_growing(&self, job: &JobContext<'_>) -> Result<GrowingTask, Failure> {
         let parts = self.parts(job)?;
         let facts = parts.facts()?;
@@ -120,7 +133,8 @@ impl Training {
             let message = format!("--oob-proba: the target {} is a number and has no classes; leave it out", self.settings.target);
             return Err(Failure::bad_input(message));
         }
-        GrowingTask::open(parts, &self.settings, self.seed, self.n_earlier())
+        let rows = self.results_of(TrainStage::Rows, job)?;
+        GrowingTask::open(parts, rows, &self.settings, self.seed, self.n_earlier())
     }
 
     fn open_out_of_bag(&self, job: &JobContext<'_>, inputs: &InputCache) -> Result<OutOfBagTask, Failure> {
@@ -187,15 +201,16 @@ impl Training {
     fn plan(&self) -> Result<JobPlan, Refusal> {
         let settings = &self.settings;
         let source = TableSource::open(&settings.data)?;
-        ColumnLayout::of(settings, &source)?;
+        let layout = ColumnLayout::of(settings, &source)?;
         settings.oob_predictions.as_deref().map(TableFormat::of_output).transpose()?;
         let beside = settings.oob_predictions.iter().cloned().collect();
         let output = OutputPlan { path: settings.out.clone(), force: settings.force, beside };
-        publish::check_output(&output)?;
         let model = self.earlier.iter().map(|earlier| earlier.path.as_path());
         let paths = source.files().iter().map(AsRef::as_ref).chain(model);
-        let inputs = paths.map(InputIdentity::of).collect::<Result<_, _>>()?;
-        Ok(JobPlan { stages: self.stages().into_iter().map(TrainStage::plan).collect(), inputs, output: Some(output) })
+        let inputs = paths.map(InputIdentity::of).collect::<Result<Vec<_>, _>>()?;
+        publish::check_output(&output, &inputs)?;
+        let stages = self.stages().into_iter().map(TrainStage::plan).collect();
+        Ok(JobPlan { stages, inputs, output: Some(output), notes: layout.notes() })
     }
 }
 
@@ -216,11 +231,12 @@ impl Workload for ForestTraining {
         self.training()?.plan()
     }
 
-    fn n_items(&self, stage: StageIdx, _job: &JobContext<'_>) -> Result<u64, Failure> {
+    fn n_items(&self, stage: StageIdx, job: &JobContext<'_>) -> Result<u64, Failure> {
         let training = self.training()?;
         let settings = &training.settings;
         match training.stage(stage)? {
             TrainStage::Columns => Ok(ColumnLayout::of(settings, &TableSource::open(&settings.data)?)?.n_items()),
+            TrainStage::Rows => Ok(training.row_blocks(job)?.n_blocks()),
             TrainStage::Trees => Ok(settings.trees - training.n_earlier()),
             TrainStage::OutOfBag => Ok(out_of_bag::N_BLOCKS),
             TrainStage::Permutation => Ok(settings.trees),
@@ -236,6 +252,7 @@ impl Workload for ForestTraining {
                 job.record.plan.inputs.iter().try_for_each(InputIdentity::verify)?;
                 Ok(Arc::new(ColumnsTask::open(&training.settings)?))
             }
+            TrainStage::Rows => Ok(Arc::new(training.open_rows(job)?)),
             TrainStage::Trees => Ok(Arc::new(training.open_growing(job)?)),
             TrainStage::OutOfBag => Ok(Arc::new(training.open_out_of_bag(job, inputs)?)),
             TrainStage::Permutation => Ok(Arc::new(training.open_permutation(job, inputs)?)),

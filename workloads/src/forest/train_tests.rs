@@ -7,6 +7,8 @@ use super::model::{FeatureType, ForestModel, TaskSpec};
 use super::target::ClassLabels;
 use crate::testing::{Partition, refusal_of, run_chain};
 use paceline_common::artifact::{self, Artifact};
+use paceline_common::ids::StageIdx;
+use paceline_common::job_dir::JobDir;
 use paceline_common::view::JobSummary;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -48,6 +50,29 @@ fn the_same_bytes_at_any_partition() {
         &json!({"no_bootstrap": true, "sample_fraction": 0.5, "oob": true, "categorical": ["zone"]}),
     );
     check_same_bytes_at_any_partition("class", &json!({"class_weight": "balanced", "sample_weight": "count", "max_bins": 7}));
+}
+
+/// Rows so long that a few thousand of them are several blocks, which a lease of one item each puts into files of their own.
+#[test]
+fn a_table_of_several_row_blocks_gives_the_same_bytes_too() {
+    const N_FEATURES: u64 = 2100;
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("wide.csv");
+    let names: Vec<String> = (0..N_FEATURES).map(|feature| format!("f{feature}")).collect();
+    let mut text = format!("{},class\n", names.join(","));
+    for row in 0..2300_u64 {
+        (0..N_FEATURES).for_each(|feature| text.push_str(&format!("{},", row * (feature + 7) / 5 % 200)));
+        text.push_str(if row * 13 % 29 < 11 { "a\n" } else { "b\n" });
+    }
+    std::fs::write(&data, text).unwrap();
+    let hashes = [Partition::of(1, 1), Partition::of(1000, 2)].map(|partition| {
+        let (job_dir, out) = (tempfile::tempdir().unwrap(), dir.path().join(format!("model-{}", partition.n_threads)));
+        let settings = train_settings(&data, "class", &out, json!({"trees": 3, "oob": true}));
+        let summary = run_chain(&settings, 5, job_dir.path(), &partition).unwrap();
+        assert_eq!(JobDir::new(job_dir.path()).read_manifest(StageIdx(1)).unwrap().n_items, 3, "blocks of 1024 rows");
+        summary.output_hash.unwrap()
+    });
+    assert_eq!(hashes[0], hashes[1]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::packed::Packed;
 use super::settings::TrainSettings;
 use paceline_common::failure::Failure;
 use paceline_common::part::StageParts;
-use paceline_kernels::forest::{BinnedColumn, BinnedColumns, ForestError, Target, TrainingSet, bag_class_weights};
+use paceline_kernels::forest::{BinnedColumn, BinnedColumns, Codes, ForestError, Target, TrainingSet, bag_class_weights};
 
 /// The mapped results of the first stage, and what was computed from them for every row.
 pub(super) struct TrainingParts {
@@ -18,6 +18,21 @@ pub(super) struct TrainingParts {
     has_weights: bool,
     /// Sample weight times class weight; `None` where all rows count the same.
     row_weights: Option<Vec<f64>>,
+}
+
+/// One feature of the first stage.
+struct PackedFeature<'a> {
+    packed: Packed<'a>,
+    spec: FeatureSpec,
+    code_width_bytes: usize,
+    largest_code: u16,
+    hash: String,
+}
+
+impl<'a> PackedFeature<'a> {
+    fn codes(&self) -> Result<Codes<'a>, Failure> {
+        codes_of(&self.packed, self.code_width_bytes)
+    }
 }
 
 /// What the tables turned out to hold.
@@ -49,9 +64,14 @@ impl TrainingParts {
     }
 
     pub(super) fn open(columns: StageParts, settings: &TrainSettings) -> Result<Self, Failure> {
-        let mut parts = Self { columns, has_weights: settings.sample_weight.is_some(), row_weights: None };
+        let mut parts = Self::unweighted(columns, settings);
         parts.row_weights = parts.combined_weights(settings)?;
         Ok(parts)
+    }
+
+    /// For those who do not ask what rows weigh: reads nothing yet.
+    pub(super) fn unweighted(columns: StageParts, settings: &TrainSettings) -> Self {
+        Self { columns, has_weights: settings.sample_weight.is_some(), row_weights: None }
     }
 
     fn feature_items(&self) -> std::ops::Range<u64> {
@@ -116,21 +136,42 @@ impl TrainingParts {
         Ok(weight_of)
     }
 
+    pub(super) fn n_rows(&self) -> Result<usize, Failure> {
+        Ok(match self.target()? {
+            Target::Classes { classes, .. } => classes.len(),
+            Target::Values(values) => values.len(),
+        })
+    }
+
+    /// The largest code of every feature.
+    pub(super) fn largest_codes(&self) -> Result<Vec<u16>, Failure> {
+        self.feature_items().map(|item| self.feature(item).map(|feature| feature.largest_code)).collect()
+    }
+
+    /// The codes of every feature, as they are.
+    pub(super) fn codes(&self) -> Result<Vec<Codes<'_>>, Failure> {
+        self.feature_items().map(|item| self.feature(item)?.codes()).collect()
+    }
+
+    fn feature(&self, item: u64) -> Result<PackedFeature<'_>, Failure> {
+        let packed = self.packed(item)?;
+        match packed.facts()? {
+            ColumnFacts::Feature { spec, code_width_bytes, largest_code, hash } => {
+                Ok(PackedFeature { packed, spec, code_width_bytes, largest_code, hash })
+            }
+            other => Err(Failure::storage(format!("the part of a feature holds {other:?}; submit the job again"))),
+        }
+    }
+
     /// The columns, checked: reads every code once.
     pub(super) fn columns(&self) -> Result<BinnedColumns<'_>, Failure> {
         let columns = self.feature_items().map(|item| {
-            let packed = self.packed(item)?;
-            match packed.facts()? {
-                ColumnFacts::Feature { spec, code_width_bytes, .. } => {
-                    let codes = codes_of(&packed, code_width_bytes)?;
-                    Ok(if spec.feature_type.is_categorical() {
-                        BinnedColumn::categorical(codes, spec.levels.len())
-                    } else {
-                        BinnedColumn::numeric(codes, packed.array("thresholds")?)
-                    })
-                }
-                other => Err(Failure::storage(format!("the part of a feature holds {other:?}; submit the job again"))),
-            }
+            let feature = self.feature(item)?;
+            Ok(if feature.spec.feature_type.is_categorical() {
+                BinnedColumn::categorical(feature.codes()?, feature.spec.levels.len())
+            } else {
+                BinnedColumn::numeric(feature.codes()?, feature.packed.array("thresholds")?)
+            })
         });
         BinnedColumns::new(columns.collect::<Result<_, Failure>>()?).map_err(refusal)
     }
@@ -142,10 +183,6 @@ impl TrainingParts {
 
     /// What the tables turned out to hold.
     pub(super) fn facts(&self) -> Result<TrainingFacts, Failure> {
-        let n_rows = match self.target()? {
-            Target::Classes { classes, .. } => classes.len(),
-            Target::Values(values) => values.len(),
-        };
         let misplaced = |other: ColumnFacts| Failure::storage(format!("the part of a column holds {other:?}; submit the job again"));
         let (task, target) = match self.packed(0)?.facts()? {
             ColumnFacts::Classes { labels, hash } => (TaskSpec::Classification { classes: labels }, hash),
@@ -157,13 +194,10 @@ impl TrainingParts {
             Some(other) => return Err(misplaced(other)),
             None => None,
         };
-        let features = self.feature_items().map(|item| match self.packed(item)?.facts()? {
-            ColumnFacts::Feature { spec, hash, .. } => Ok((spec, hash)),
-            other => Err(misplaced(other)),
-        });
+        let features = self.feature_items().map(|item| self.feature(item).map(|feature| (feature.spec, feature.hash)));
         let (features, feature_hashes) = features.collect::<Result<Vec<_>, Failure>>()?.into_iter().unzip();
         let hashes = DataHashes { target, weight, features: feature_hashes };
-        Ok(TrainingFacts { n_rows: n_rows as u64, task, features, hashes })
+        Ok(TrainingFacts { n_rows: self.n_rows()? as u64, task, features, hashes })
     }
 }
 

@@ -75,7 +75,7 @@ fn nothing_is_replaced_without_force() {
         let fixture = Fixture::new(names, false);
         let files = fixture.stage();
         fs::write(fixture.output().path, "someone else's").unwrap();
-        assert!(check_output(&fixture.output()).unwrap_err().message.contains("--force"));
+        assert!(check_output(&fixture.output(), &[]).unwrap_err().message.contains("--force"));
         let failure = fixture.task(&files).publish().unwrap_err();
         assert_eq!(failure.kind, paceline_common::failure::FailureKind::BadInput);
         assert!(failure.message.contains("has appeared"), "{failure}");
@@ -99,7 +99,7 @@ fn with_force_old_files_and_directories_give_way() {
             } else {
                 fs::write(fixture.output().path, "old").unwrap();
             }
-            check_output(&fixture.output()).unwrap();
+            check_output(&fixture.output(), &[]).unwrap();
             let task = fixture.task(&fixture.stage());
             task.publish().unwrap();
             assert!(task.stands_already());
@@ -132,9 +132,9 @@ fn the_staging_of_a_failed_job_is_removed() {
 fn an_output_without_a_place_is_refused() {
     let fixture = Fixture::new(&[""], false);
     let output = OutputPlan { path: fixture.dir.path().join("missing/out"), force: false, beside: vec![] };
-    assert!(check_output(&output).unwrap_err().message.contains("does not exist"));
+    assert!(check_output(&output, &[]).unwrap_err().message.contains("does not exist"));
     let root = OutputPlan { path: PathBuf::from("/"), force: true, beside: vec![] };
-    assert!(check_output(&root).is_err());
+    assert!(check_output(&root, &[]).is_err());
 }
 
 #[test]
@@ -162,5 +162,39 @@ fn what_stands_beside_an_output_is_published_with_it() {
     assert_eq!(fixture.entries().len(), 4);
     remove_staging(&plan, Path::new("/job")).unwrap();
     assert_eq!(fixture.entries(), ["out", "table"]);
-    assert!(check_output(&plan).unwrap_err().message.contains("table: exists already"));
+    assert!(check_output(&plan, &[]).unwrap_err().message.contains("table: exists already"));
+}
+
+#[test]
+fn no_output_takes_the_place_of_an_input() {
+    let fixture = Fixture::new(&[""], true);
+    let root = fixture.dir.path();
+    fs::create_dir_all(root.join("tables/empty")).unwrap();
+    let table = root.join("tables/t.csv");
+    fs::write(&table, "a\n1\n").unwrap();
+    std::os::unix::fs::symlink(&table, root.join("link.csv")).unwrap();
+    std::os::unix::fs::symlink(root.join("tables"), root.join("link")).unwrap();
+    let refusal = |path: &str, input: &str| {
+        let output = OutputPlan { path: root.join(path), force: true, beside: vec![] };
+        let inputs = [InputIdentity::of(&root.join(input)).unwrap()];
+        let told = [
+            check_output(&output, &inputs),
+            check_output(&OutputPlan { path: root.join("new"), beside: vec![output.path.clone()], ..output }, &inputs),
+        ];
+        let [alone, beside] = told.map(|told| told.map_or_else(|refusal| refusal.message, |()| String::new()));
+        assert_eq!(alone, beside, "files beside the output are no exception");
+        alone
+    };
+    for place in ["tables/t.csv", "tables/../tables/t.csv", "link/t.csv", "link.csv"] {
+        for input in ["tables/t.csv", "link/../tables/t.csv", "link.csv"] {
+            let sentence = refusal(place, input);
+            assert!(sentence.contains(&format!("{place}: is an input of this job")), "{place} for {input}: {sentence}");
+        }
+    }
+    // A directory that is replaced goes with all that is in it.
+    assert!(refusal("tables", "link.csv").contains("link.csv, an input of this job"));
+    assert!(refusal("link", "tables/t.csv").contains("t.csv, an input of this job"));
+    for place in ["tables/u.csv", "tables/empty", "u.csv"] {
+        assert_eq!(refusal(place, "tables/t.csv"), "");
+    }
 }

@@ -110,12 +110,12 @@ impl Recommend {
 
 impl Workload for Recommend {
     fn plan(&self) -> Result<JobPlan, Refusal> {
-        publish::check_output(&self.output)?;
         let mut inputs = vec![InputIdentity::of(&self.settings.model)?];
         ModelFile::new(Arc::new(Artifact::open(&self.settings.model)?))?;
         for table in [IdTable::users(&self.settings)?, IdTable::seen(&self.settings)?].into_iter().flatten() {
             inputs.extend(table.identities()?);
         }
+        publish::check_output(&self.output, &inputs)?;
         let plan_of = |stage: &Stage| match stage {
             Stage::Check => stage_plan("check", "model", false),
             Stage::See => stage_plan("seen items", "table", false),
@@ -123,7 +123,7 @@ impl Workload for Recommend {
             Stage::Write => stage_plan("write", "file", false),
             Stage::Publish => publish::stage_plan(),
         };
-        Ok(JobPlan { stages: self.stages().iter().map(plan_of).collect(), inputs, output: Some(self.output.clone()) })
+        Ok(JobPlan { stages: self.stages().iter().map(plan_of).collect(), inputs, output: Some(self.output.clone()), notes: vec![] })
     }
 
     fn n_items(&self, stage: StageIdx, job: &JobContext<'_>) -> Result<u64, Failure> {

@@ -47,7 +47,7 @@ pub struct RecommendSettings {
     #[arg(long, value_name = "COL")]
     #[serde(default)]
     pub item_column: Option<String>,
-    /// Replace what stands at --out.
+    /// Replace what stands at --out. An input of the same job is never replaced.
     #[arg(long)]
     #[serde(default)]
     pub force: bool,

@@ -81,7 +81,7 @@ impl IdTable {
 
 /// The column `chosen` by a person; else the one called `what` or `what`_id; else the one at `place`.
 fn pick_column(source: &TableSource, path: &Path, chosen: Option<&str>, what: &str, place: usize) -> Result<String, Failure> {
-    let Schema { fields } = source.schema();
+    let Schema { fields, .. } = source.schema();
     if let Some(name) = chosen {
         let idx = source.column_idx(name)?;
         return Ok(fields.get(idx).map_or_else(|| name.to_owned(), |field| field.name.clone()));

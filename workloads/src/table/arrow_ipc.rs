@@ -26,6 +26,7 @@ impl ArrowIpcFile {
         let field =
             |field: &arrow_schema::FieldRef| Field { name: field.name().clone(), logical_type: typed::logical_type(field.data_type()) };
         let schema = Schema::checked(layout.arrow_schema.fields().iter().map(field).collect(), path)?;
+        let schema = schema.with_pandas_metadata(layout.arrow_schema.metadata());
         Ok(Self { path: path.to_owned(), schema, layout })
     }
 

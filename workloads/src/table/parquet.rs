@@ -34,6 +34,7 @@ impl ParquetFile {
         let field =
             |field: &arrow_schema::FieldRef| Field { name: field.name().clone(), logical_type: typed::logical_type(field.data_type()) };
         let schema = Schema::checked(metadata.schema().fields().iter().map(field).collect(), path)?;
+        let schema = schema.with_pandas_metadata(metadata.schema().metadata());
         let mut group_starts = vec![0];
         let mut n_rows: u64 = 0;
         for group in metadata.metadata().row_groups() {

@@ -2,6 +2,7 @@
 
 use crate::table::column::NumericKind;
 use paceline_common::failure::Failure;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The columns of a table in their order.
@@ -9,6 +10,8 @@ use std::path::Path;
 pub struct Schema {
     /// Their names are distinct.
     pub fields: Vec<Field>,
+    /// Names among them that pandas wrote as the index of its rows.
+    pub row_index: BTreeSet<String>,
 }
 
 /// One column of a table.
@@ -88,7 +91,19 @@ impl Schema {
                 return Err(Failure::bad_input(format!("{}: two columns are named '{name}'; rename one of them", path.display())));
             }
         }
-        Ok(Self { fields })
+        let row_index = fields.iter().filter(|field| is_unnamed_index(&field.name)).map(|field| field.name.clone()).collect();
+        Ok(Self { fields, row_index })
+    }
+
+    /// The same with the row index that the entry `pandas` of a file's metadata declares. An index that is a range is no column, and
+    /// an entry that is not as pandas writes it declares nothing.
+    pub(crate) fn with_pandas_metadata(mut self, metadata: &arrow_schema::Metadata) -> Self {
+        let entry = metadata.get("pandas").and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let declared = entry.as_ref().and_then(|entry| entry.get("index_columns")?.as_array());
+        let names = declared.into_iter().flatten().filter_map(serde_json::Value::as_str).filter(|name| self.idx_of(name).is_some());
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        self.row_index.extend(names);
+        self
     }
 
     /// The place of a column, if there is one of that name.
@@ -148,6 +163,12 @@ impl Schema {
         let names: Vec<&str> = near.iter().take(3).map(|&(_, name)| name).collect();
         format!("did you mean {}?", listed(&names))
     }
+}
+
+/// Whether pandas names an index so that has no name of its own: `__index_level_0__`.
+fn is_unnamed_index(name: &str) -> bool {
+    let level = name.strip_prefix("__index_level_").and_then(|rest| rest.strip_suffix("__"));
+    level.is_some_and(|level| !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Most column names in a refusal, so that it stays one readable sentence.

@@ -14,6 +14,7 @@ use crate::table::schema::{LogicalType, Schema};
 use crate::table::table_file::{RowSpan, TableFile};
 use crate::table::target::{BlockColumn, TargetSchema};
 use paceline_common::failure::Failure;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -73,6 +74,12 @@ impl TableSource {
     #[must_use]
     pub fn n_rows(&self) -> Option<u64> {
         self.files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.n_rows()?))
+    }
+
+    /// Whether a column is the row index that pandas writes beside the data, in any of the files.
+    #[must_use]
+    pub fn is_row_index(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file.schema().row_index.contains(name))
     }
 
     /// The place of a column. The refusal names columns that look like it.
@@ -203,7 +210,7 @@ impl TableSource {
     }
 }
 
-static EMPTY_SCHEMA: Schema = Schema { fields: Vec::new() };
+static EMPTY_SCHEMA: Schema = Schema { fields: Vec::new(), row_index: BTreeSet::new() };
 
 fn open_file(path: &Path, format: InputFormat) -> Result<Box<dyn TableFile>, Failure> {
     Ok(match format {

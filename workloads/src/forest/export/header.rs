@@ -1,4 +1,4 @@
-//! What every export says of a forest before its trees. It must not know nodes.
+//! What every export, and `model show`, says of a forest beside its trees. It must not know nodes.
 
 use crate::forest::model::{FeatureSpec, FeatureType, ForestHeader, TaskSpec};
 use crate::forest::target::ClassLabels;
@@ -10,6 +10,13 @@ use serde_json::Value;
 pub(super) struct ExportHeader<'a> {
     format: &'static str,
     version: u32,
+    #[serde(flatten)]
+    forest: ForestFacts<'a>,
+}
+
+/// What a forest predicts, from what, and how it was trained.
+#[derive(Clone, Debug, Serialize)]
+pub(in crate::forest) struct ForestFacts<'a> {
     task: &'static str,
     target: &'a str,
     /// In the order of the shares; none for a regression.
@@ -47,6 +54,13 @@ const VERSION: u32 = 1;
 impl<'a> ExportHeader<'a> {
     /// The header of a model with the importance of each feature; a sentence's end where its settings are no JSON.
     pub(super) fn of(header: &'a ForestHeader, importance: &[f64]) -> Result<Self, String> {
+        Ok(Self { format: "paceline-forest", version: VERSION, forest: ForestFacts::of(header, importance)? })
+    }
+}
+
+impl<'a> ForestFacts<'a> {
+    /// The facts of a model with the importance of each feature; a sentence's end where its settings are no JSON.
+    pub(in crate::forest) fn of(header: &'a ForestHeader, importance: &[f64]) -> Result<Self, String> {
         let settings = serde_json::from_str(&header.settings_json).map_err(|e| format!("metadata entry settings cannot be read: {e}"))?;
         let (task, classes) = match &header.task {
             TaskSpec::Regression => ("regression", None),
@@ -59,8 +73,6 @@ impl<'a> ExportHeader<'a> {
             importance,
         };
         Ok(Self {
-            format: "paceline-forest",
-            version: VERSION,
             task,
             target: &header.target,
             classes,

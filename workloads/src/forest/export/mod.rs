@@ -2,7 +2,7 @@
 //! writes what the kernels decode, and must not know how nodes are stored.
 
 mod arrays;
-mod header;
+pub(super) mod header;
 mod json;
 mod onnx;
 mod onnx_messages;
@@ -17,7 +17,7 @@ use crate::publish;
 use paceline_common::artifact::Artifact;
 use paceline_common::failure::{Failure, Refusal};
 use paceline_common::files;
-use paceline_common::job::OutputPlan;
+use paceline_common::job::{InputIdentity, OutputPlan};
 use paceline_kernels::forest::ForestView;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -76,7 +76,7 @@ pub fn export(model: &Path, format: ExportFormat, output: &OutputPlan) -> Result
     let importance = artifact.vector::<f64>("feature_importance", Some(model.header().features.len()))?;
     let header = ExportHeader::of(model.header(), importance).map_err(|why| artifact.refuse(&why))?;
     let forest = ExportedForest { model: model.header(), header, view: model.view() };
-    publish::check_output(output)?;
+    publish::check_output(output, &[InputIdentity::of(artifact.path())?])?;
     let size_bytes = match format {
         ExportFormat::Json => staged(output, |file| json::write(&forest, file))?,
         ExportFormat::Arrays => {

@@ -5,7 +5,7 @@
 use super::onnx_messages::ModelProto;
 use super::tree_ensemble::TreeEnsemble;
 use super::{ExportFormat, export};
-use crate::forest::example_tables::{train, train_settings, write_example};
+use crate::forest::example_tables::Trained;
 use crate::forest::model::ForestModel;
 use paceline_common::artifact::Artifact;
 use paceline_common::job::OutputPlan;
@@ -13,29 +13,15 @@ use paceline_kernels::draws::Draws;
 use paceline_kernels::forest::RawColumn;
 use prost::Message;
 use serde_json::{Value, json};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-struct Trained {
-    dir: tempfile::TempDir,
-    model: PathBuf,
-}
-
 impl Trained {
-    fn on(target: &str, changes: Value) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let model = dir.path().join("model");
-        let data = write_example(&dir.path().join("train.csv"), 600, target);
-        train(&train_settings(&data, target, &model, changes), 3);
-        Self { dir, model }
-    }
-
     fn open(&self) -> ForestModel {
         ForestModel::open(Arc::new(Artifact::open(&self.model).unwrap())).unwrap()
     }
 
     fn output(&self, name: &str) -> OutputPlan {
-        OutputPlan { path: self.dir.path().join(name), force: false, beside: vec![] }
+        OutputPlan { path: self.path(name), force: false, beside: vec![] }
     }
 
     fn exported(&self, format: ExportFormat) -> Vec<u8> {
@@ -165,9 +151,8 @@ fn the_operator_by_its_definition_predicts_the_same() {
             let means: Vec<f64> = summed(&trees, model.view().n_outputs(), &row).iter().map(|sum| sum / 20.0).collect();
             assert_eq!(means, predicted(&model, &row), "{row:?}");
         }
-        // ONNX Runtime would take two such splits for one; where both leaves add nothing it may.
-        let says = |node: usize| trees.nodes_trueleafs[node] == 1 && trees.leaf_weights[trees.nodes_truenodeids[node] as usize] != 0.0;
-        let leads_on = |node: &usize| says(*node) && trees.nodes_falseleafs[*node] == 0;
+        // ONNX Runtime could take two such splits for one.
+        let leads_on = |node: &usize| trees.nodes_falseleafs[*node] == 0;
         for node in (0..trees.nodes_modes.len()).filter(|&node| trees.nodes_modes[node] == 6).filter(leads_on) {
             let next = trees.nodes_falsenodeids[node] as usize;
             assert!(trees.nodes_modes[next] != 6 || trees.nodes_featureids[next] != trees.nodes_featureids[node]);

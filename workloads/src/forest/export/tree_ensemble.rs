@@ -85,6 +85,7 @@ impl TreeEnsemble {
             let leaf = order.first().map_or_else(Place::default, |&root| places[root]);
             self.push_node(0, BRANCH_LEQ, 0.0, false, [leaf, leaf]);
         }
+        let any_leaf = order.iter().map(|&node| places[node]).find(|place| place.is_leaf).unwrap_or_default();
         let mut nothing = None;
         for &node in order {
             let mut place_of = |child: usize| match layer == 0 || n_weights[child] > layer {
@@ -105,7 +106,7 @@ impl TreeEnsemble {
                         let separator = Place { idx: places[node].idx + 1, is_leaf: false };
                         self.push_node(feature, BRANCH_MEMBER, 0.0, false, [on_true, separator]);
                         // No level is below 0, so that everything goes on; the other way has to lead somewhere.
-                        self.push_node(feature, BRANCH_LEQ, -1.0, false, [on_true, on_false]);
+                        self.push_node(feature, BRANCH_LEQ, -1.0, false, [any_leaf, on_false]);
                     } else {
                         self.push_node(feature, BRANCH_MEMBER, 0.0, false, [on_true, on_false]);
                     }
@@ -140,13 +141,12 @@ impl TreeEnsemble {
 }
 
 /// Whether a split on a category must not be followed at once by what its false way leads to: another split on the same feature.
-/// ONNX Runtime (seen in 1.31) takes two such splits for one whose set is the union where their true ways lead to leaves of equal
-/// weight, although the leaves may be of different classes.
+/// ONNX Runtime (seen in 1.31) takes two such splits for one whose set is the union where it takes their true ways for the same:
+/// leaves of equal weight though of different classes, or a leaf and a node of equal number.
 fn needs_separator(tree: &TreeView<'_>, node: usize) -> bool {
     let DecodedNode::Categorical { feature, default_left, left, right, .. } = tree.node(node) else { return false };
-    let (set_side, default_side) = if default_left { (right, left) } else { (left, right) };
-    let is_leaf = matches!(tree.node(set_side), DecodedNode::Leaf(_));
-    is_leaf && matches!(tree.node(default_side), DecodedNode::Categorical { feature: next, .. } if next == feature)
+    let default_side = if default_left { left } else { right };
+    matches!(tree.node(default_side), DecodedNode::Categorical { feature: next, .. } if next == feature)
 }
 
 /// All nodes, parents before children, left before right.
