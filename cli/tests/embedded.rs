@@ -4,6 +4,7 @@
 mod support;
 
 use rustix::process::Signal;
+use serde_json::json;
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use support::{PATIENCE, Place, assert_no_crash, error_line, send, text, wait_for};
@@ -135,4 +136,26 @@ fn bad_input_is_refused_before_anything_is_made() {
     assert!(error_line(&train(&["--target", "absent"])).contains("absent"));
     assert!(error_line(&train(&["--target", "y", "--trees", "0"])).contains("--trees"));
     assert_eq!(place.names(), ["t.csv"]);
+}
+
+#[test]
+fn a_forest_is_shown_as_data() {
+    let place = Place::new();
+    let rows: String =
+        (0..60).map(|row| format!("{row},{},{}\n", ["red", "blue"][row % 2], ["no", "yes"][usize::from(row > 30)])).collect();
+    std::fs::write(place.path().join("t.csv"), format!("size,colour,kind\n{rows}")).unwrap();
+    let train = ["run", "forest", "train", "--data", "t.csv", "--target", "kind", "--trees", "9", "--importance", "permutation"];
+    place.exits(0, &[&train[..], &["--min-samples-leaf", "2", "--out", "m.forest"]].concat());
+    let forest = &place.json(&["model", "show", "m.forest"])["forest"];
+    assert_eq!((&forest["task"], &forest["target"]), (&json!("classification"), &json!("kind")));
+    assert_eq!(forest["classes"], json!(["no", "yes"]));
+    assert_eq!((&forest["n_trees"], &forest["settings"]["min_samples_leaf"]), (&json!(9), &json!(2)));
+    let features = forest["features"].as_array().unwrap();
+    assert_eq!(features[1]["levels"], json!(["blue", "red"]));
+    let sum: f64 = features.iter().map(|feature| feature["importance"].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{features:?}");
+    for key in ["permutation_importance", "permutation_standard_error"] {
+        assert!(features.iter().all(|feature| feature[key].is_f64()), "{features:?}");
+    }
+    assert!(features[0]["permutation_importance"].as_f64() > features[1]["permutation_importance"].as_f64());
 }

@@ -77,6 +77,26 @@ fn a_refused_value_shows_the_right_form() {
 }
 
 #[test]
+fn a_refused_number_of_a_forest_says_what_is_possible() {
+    let place = Place::new();
+    let train = |flags: &[&str]| place.exits(2, &[&["run", "forest", "train", "--data", "x.csv", "--out", "m"][..], flags].concat()).1;
+    for flag in ["--min-samples-split", "--min-samples-leaf"] {
+        let err = train(&["--target", "y", flag, "0.1"]);
+        assert!(err.contains(flag) && err.contains("0.1: is not a whole number of rows, and a share of them cannot be given"), "{err}");
+    }
+    for (flag, value) in [("--trees", "1e3"), ("--max-depth", "-1"), ("--max-leaf-nodes", "2.5"), ("--max-bins", "many")] {
+        let err = train(&["--target", "y", flag, value]);
+        assert!(err.contains(flag) && err.contains(&format!("{value}: is not a whole number such as 10")), "{err}");
+    }
+    // A small fraction is one, however it travels: what is refused is the table.
+    let err = train(&["--target", "y", "--max-features", "0.0000001"]);
+    assert!(error_line(&err).contains("x.csv"), "{err}");
+    // The target can be left out where a model knows it.
+    assert!(train(&[]).contains("--target"));
+    assert!(train(&["--add-to", "absent.forest"]).contains("absent.forest"));
+}
+
+#[test]
 fn a_workload_typed_as_a_command_is_shown_the_way() {
     let (_, err) = Place::new().exits(2, &["forest", "train", "--data", "x.csv"]);
     assert!(err.contains("paceline run forest") && err.contains("paceline submit forest"), "{err}");
@@ -153,6 +173,7 @@ fn a_malformed_model_file_is_refused_with_the_reason() {
         std::fs::write(place.path().join(name), bytes).unwrap();
         let (out, err) = place.exits(2, &["model", "show", name]);
         assert!(out.is_empty() && error_line(&err).contains(name), "{err}");
+        assert!(error_line(&err).contains(if name == "truncated" || name == "longer" { "copy it again" } else { "name a model" }), "{err}");
     }
     let (_, err) = place.exits(2, &["model", "show", "."]);
     error_line(&err);

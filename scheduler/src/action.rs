@@ -1,5 +1,6 @@
 //! Imperatives: everything that the state machine ever asks for, in the order in which it must be done.
 
+use crate::view::LeaseStatus;
 use paceline_common::failure::Failure;
 use paceline_common::ids::{AgentId, JobId, LeaseId, StageIdx};
 use paceline_common::range::ItemRange;
@@ -100,6 +101,8 @@ pub enum Action {
     DropAgent {
         /// Which.
         agent: AgentId,
+        /// What it held until now, for whoever tells people.
+        leases: Vec<LeaseStatus>,
     },
 }
 

@@ -170,7 +170,8 @@ impl Scheduler {
             self.agents.iter().filter(|(_, agent)| is_odd(agent)).map(|(id, agent)| (*id, silence(agent))).collect();
         for (id, silent_ns) in odd {
             if silent_ns >= timeout {
-                self.actions.push(Action::DropAgent { agent: id });
+                let leases = self.leases_of_agent(id, now);
+                self.actions.push(Action::DropAgent { agent: id, leases });
                 self.lose_agent(id);
                 continue;
             }

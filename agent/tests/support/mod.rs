@@ -35,7 +35,7 @@ pub fn make_noop_job(dir: &Path, sleep_us: u64, crash_at: &[u64], fail_at: &[u64
         max_failures: None,
     };
     let stage = StagePlan { name: "nothing".to_owned(), item_name: "item".to_owned(), tolerates_missing_items: true };
-    let plan = JobPlan { stages: vec![stage], inputs: vec![], output: None };
+    let plan = JobPlan { stages: vec![stage], inputs: vec![], output: None, notes: vec![] };
     let record = JobRecord { job: JobId(1), request, plan, submitted_at_ms: 0 };
     std::fs::create_dir_all(dir).unwrap();
     JobDir::write_json(&JobDir::new(dir).record_path(), &record).unwrap();

@@ -106,7 +106,7 @@ pub enum ModelCommand {
         /// Where to write the model in its other form.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
-        /// Replace what stands at the output path.
+        /// Replace what stands at the output path. The model itself is never replaced.
         #[arg(long)]
         force: bool,
         /// How to print what was written.

@@ -6,7 +6,6 @@ use crate::exit::CliError;
 use crate::render::model::{self, ModelView};
 use crate::render::stream;
 use paceline_common::artifact::{Artifact, KIND_KEY};
-use paceline_common::failure::Failure;
 use paceline_common::job::OutputPlan;
 use paceline_workloads::forest::{self, export, export::ExportFormat};
 use std::path::Path;
@@ -30,7 +29,11 @@ pub fn run(command: ModelCommand) -> Result<ExitCode, CliError> {
 /// Shows what an artifact holds.
 fn show(file: &Path, format: OutputFormat) -> Result<ExitCode, CliError> {
     let artifact = Artifact::open(file)?;
-    let view = ModelView::new(&artifact, facts(&artifact)?);
+    let (facts, forest) = match artifact.metadata().get(KIND_KEY).map(String::as_str) {
+        Some(forest::KIND) => (forest::describe(&artifact)?, Some(forest::details(&artifact)?)),
+        _ => (factor_model_facts(&artifact), None),
+    };
+    let view = ModelView::new(&artifact, facts, forest);
     match format {
         OutputFormat::Json => stream::say_json(&view)?,
         OutputFormat::Quiet => stream::say(view.kind.as_deref().unwrap_or("safetensors"))?,
@@ -49,15 +52,7 @@ fn export(model: &Path, format: ExportFormat, output: &OutputPlan, shown: Output
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the workload that made the artifact says of it; nothing for a file of another program.
-fn facts(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
-    match artifact.metadata().get(KIND_KEY).map(String::as_str) {
-        Some(forest::KIND) => forest::describe(artifact),
-        _ => Ok(factor_model_facts(artifact)),
-    }
-}
-
-/// Factor models come from other programs and are known by their arrays alone.
+/// Factor models come from other programs and are known by their arrays alone; of other files there is nothing to say.
 fn factor_model_facts(artifact: &Artifact) -> Vec<(String, String)> {
     let shape = |name: &str| artifact.arrays().get(name).map(|info| info.shape.as_slice());
     let (Some(&[n_users, n_factors]), Some(&[n_items, _])) = (shape("user_factors"), shape("item_factors")) else { return Vec::new() };

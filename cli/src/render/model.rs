@@ -6,6 +6,7 @@ use paceline_common::artifact::{Artifact, KIND_KEY, VERSION_KEY};
 use paceline_common::units::{display_count, display_size};
 use paceline_workloads::forest::export::Exported;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,9 @@ pub struct ModelView {
     pub size_bytes: u64,
     /// What its workload says of it: name and value.
     pub facts: Vec<(String, String)>,
+    /// The same as data, where its workload has such: of a forest task, target, classes, features with importance, settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forest: Option<Value>,
     /// Its arrays, by name.
     pub arrays: Vec<ArrayView>,
     /// The metadata as it stands in the file.
@@ -44,7 +48,7 @@ pub struct ArrayView {
 impl ModelView {
     /// A view of `artifact` with what its workload says of it.
     #[must_use]
-    pub fn new(artifact: &Artifact, facts: Vec<(String, String)>) -> Self {
+    pub fn new(artifact: &Artifact, facts: Vec<(String, String)>, forest: Option<Value>) -> Self {
         let array = |(name, info): (&String, &paceline_common::artifact::ArrayInfo)| ArrayView {
             name: name.clone(),
             dtype: info.dtype.to_string(),
@@ -57,6 +61,7 @@ impl ModelView {
             version: artifact.metadata().get(VERSION_KEY).cloned(),
             size_bytes: artifact.n_bytes(),
             facts,
+            forest,
             arrays: artifact.arrays().iter().map(array).collect(),
             metadata: artifact.metadata().clone(),
         }
@@ -127,6 +132,7 @@ mod tests {
             version: None,
             size_bytes: 7_000_000,
             facts: vec![("items".to_owned(), "27,000".to_owned())],
+            forest: None,
             arrays: vec![array],
             metadata: BTreeMap::from([("classes".to_owned(), long)]),
         };

@@ -44,8 +44,9 @@ impl Driver {
             Action::ResumeJob { job } => self.resumed(job),
             Action::EndJob { job, outcome } => self.end_job(job, outcome),
             Action::Release { agent } => self.agents.order(agent, Order::Release),
-            Action::DropAgent { agent } => {
+            Action::DropAgent { agent, leases } => {
                 tracing::warn!(%agent, "the agent was silent for too long");
+                self.log_loss(agent, "silent for too long", &leases);
                 self.forget_agent(agent, "lost");
             }
         }

@@ -144,20 +144,20 @@ impl Driver {
 
     /// An agent is gone, and the scheduler does not know it yet.
     pub(super) fn lose_agent(&mut self, agent: AgentId, state: &str) {
-        self.log_loss(agent, state);
+        let leases = self.scheduler.leases_of_agent(agent, self.clock.now());
+        self.log_loss(agent, state, &leases);
         self.forget_agent(agent, state);
         self.tell_scheduler(Event::AgentLost { agent }, None);
     }
 
     /// Tells the log of each job that an agent is gone which was at work on it.
-    fn log_loss(&self, agent: AgentId, state: &str) {
+    pub(super) fn log_loss(&self, agent: AgentId, state: &str, leases: &[LeaseStatus]) {
         let Some(session) = self.agents.get(agent) else { return };
-        let leases = self.scheduler.leases_of_agent(agent, self.clock.now());
         let told = leases.iter().map(|lease| {
             let text = format!("agent {state} while it had {}; they go to others", lease.range);
             let (job, lease) = (Some(lease.job), Some(lease.lease));
             let line = LogLine { at_ms: unix_ms(), job, lease, level: "warn".to_owned(), text };
-            self.placed(agent, &session.hello.host, &leases, line)
+            self.placed(agent, &session.hello.host, leases, line)
         });
         if !self.parts.logs.store(told.collect()) {
             leases.iter().for_each(|lease| self.parts.logs.dropped().add(lease.job, 1));

@@ -19,7 +19,7 @@ fn submitted(job: u32) -> Record {
         max_failures: None,
     };
     let stage = StagePlan { name: "nothing".to_owned(), item_name: "item".to_owned(), tolerates_missing_items: true };
-    let plan = JobPlan { stages: vec![stage], inputs: vec![], output: None };
+    let plan = JobPlan { stages: vec![stage], inputs: vec![], output: None, notes: vec![] };
     Record::Submitted(Box::new(JobRecord { job: JobId(job), request, plan, submitted_at_ms: 0 }))
 }
 

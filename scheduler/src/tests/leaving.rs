@@ -30,9 +30,13 @@ fn a_silent_agent_gets_nothing_new_and_is_dropped_in_the_end() {
     assert!(s.job(1, 1).is_empty());
     assert_eq!(grants(&s.report(1, &[])).len(), 1, "it is back");
     s.live(14_000, &[]);
-    assert!(!s.leases().is_empty());
+    let held: Vec<_> = s.leases().iter().map(|lease| (lease.lease, lease.range)).collect();
+    assert!(!held.is_empty());
     let actions = s.live(2_000, &[]);
-    assert!(actions.contains(&Action::DropAgent { agent: AgentId(1) }));
+    let dropped = actions.iter().find_map(|a| if let Action::DropAgent { agent, leases } = a { Some((agent, leases)) } else { None });
+    let (agent, leases) = dropped.unwrap();
+    assert_eq!(*agent, AgentId(1));
+    assert_eq!(leases.iter().map(|lease| (lease.lease, lease.range)).collect::<Vec<_>>(), held, "what it held is told");
     assert!(s.leases().is_empty() && s.scheduler.agent(AgentId(1), Time(s.now_ns)).is_none());
 }
 
