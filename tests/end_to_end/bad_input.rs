@@ -156,6 +156,40 @@ fn an_output_that_exists_is_kept_without_force() {
 }
 
 #[test]
+fn an_input_is_kept_even_with_force() {
+    let bench = Bench::new();
+    let (table, out) = (bench.input("t.csv", TABLE), bench.output("out.csv"));
+    // Without an extension a path can be a directory of tables, and so an output of every workload.
+    let model = bench.inputs.join("forest");
+    let model = model.to_str().unwrap();
+    bench.cluster.succeed(&[&["run"], &train(&table, "kind", model)[..]].concat());
+    let link = bench.inputs.join("link.csv");
+    std::os::unix::fs::symlink(&table, &link).unwrap();
+    let (link, folder) = (link.to_str().unwrap(), bench.inputs.to_str().unwrap());
+    let factors = bench.factors("factors", 2, 2, 1.0);
+    let seen = bench.input("seen.csv", "user,item\n0,1\n");
+    let predict = |data, out| ["forest", "predict", "--model", model, "--data", data, "--out", out].to_vec();
+    let recommend = |out| ["recommend", "--model", &factors, "--seen", &seen, "--out", out].to_vec();
+    let jobs = [
+        (train(&table, "kind", &table), "t.csv: is an input"),
+        (train(link, "kind", &table), "t.csv: is an input"),
+        ([&train(&table, "kind", model)[..], &["--add-to", model]].concat(), "forest: is an input"),
+        ([&train(&table, "kind", &out)[..], &["--oob-predictions", link]].concat(), "link.csv: is an input"),
+        (predict(&table, model), "forest: is an input"),
+        (predict(&table, &table), "t.csv: is an input"),
+        (predict(&table, folder), "an input of this job"),
+        (recommend(&seen), "seen.csv: is an input"),
+        (recommend(&factors), "factors: is an input"),
+    ];
+    let contents = || [&table, model, &factors, &seen].map(|path| std::fs::read(path).unwrap());
+    let before = contents();
+    for (job, words) in jobs {
+        bench.refuses(&[&job[..], &["--force"]].concat(), 2, &[words]);
+    }
+    assert_eq!(contents(), before);
+}
+
+#[test]
 fn no_items_at_all_is_success() {
     let bench = Bench::new();
     bench.cluster.succeed(&["run", "noop", "--items", "0"]);

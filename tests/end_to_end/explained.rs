@@ -24,6 +24,20 @@ fn a_dead_runner_and_a_lost_agent_stand_in_the_log_of_their_job() {
 }
 
 #[test]
+fn an_agent_that_falls_silent_stands_in_the_log_of_its_job() {
+    let mut cluster = Cluster::new();
+    cluster.start_coordinator();
+    let agent = cluster.start_agent(1);
+    cluster.succeed(&["submit", "noop", "--items", "100000", "--sleep-us", "10000"]);
+    wait_for("the work to begin", || (cluster.json(&["job", "show", "last"])["job"]["n_agents"] == 1).then_some(()));
+    // Stopped, it keeps its connection and says nothing.
+    assert!(Command::new("kill").args(["-STOP", &agent.to_string()]).status().unwrap().success());
+    let told = "agent silent for too long while it had item";
+    wait_for("the silence in the log", || cluster.succeed(&["logs", "last"]).contains(told).then_some(()));
+    cluster.kill_agent(agent);
+}
+
+#[test]
 fn a_job_that_is_over_cannot_be_cancelled() {
     let cluster = Cluster::with_agents(&[1]);
     cluster.succeed(&["submit", "--wait", "noop"]);

@@ -134,6 +134,15 @@ def session_of(path: str, n_threads: int) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, options)
 
 
+def few_levels(n_rows: int) -> pd.DataFrame:
+    """Two columns of three levels and little else, so that trees split on the same column again and again."""
+    rng = np.random.default_rng(3)
+    columns = {"letter": rng.choice(list("abc"), n_rows), "other": rng.choice(list("xyz"), n_rows), "heat_index": rng.normal(size=n_rows)}
+    table = pd.DataFrame(columns).assign(number=rng.normal(size=n_rows).astype("float32"))
+    target = np.where(table.heat_index + rng.normal(size=n_rows) + (table.letter == "b") > 0, "u", "v")
+    return table.assign(letter=table.letter.where(rng.random(n_rows) > 0.02), target=target)
+
+
 def main(paceline: str, flights: Path, scratch: Path, page: Path) -> None:
     programs = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
     assert len(programs) == 3, "json, arrays, onnx"
@@ -155,6 +164,7 @@ def main(paceline: str, flights: Path, scratch: Path, page: Path) -> None:
     exported("outcome-by-all", table, "outcome", "--min-samples-leaf", 3).check_arrays_refused("weekday")
     exported("month", numbers, "month", "--task", "classification")
     exported("was-late", numbers.assign(was_late=table.outcome != "on time"), "was_late")
+    exported("few-levels", few_levels(N_TRAIN + N_TEST), "target")
     warm = table[table.temperature_f.notna()]
     made = exported("temperature-by-all", warm, "temperature_f")
     made.check_onnx_leaves()

@@ -70,7 +70,7 @@ impl World {
                     self.send(node, Note::Down { node, session: *agent, order: action.clone() });
                 }
             }
-            Action::DropAgent { agent } => {
+            Action::DropAgent { agent, .. } => {
                 self.sessions.remove(agent);
             }
             Action::StartStage { job, stage } => {
