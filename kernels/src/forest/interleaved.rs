@@ -154,7 +154,7 @@ pub(super) struct LineBytes {
 }
 
 impl LineBytes {
-    /// Makes it so long. What it holds then is not said.
+    /// Makes it so long: zeros the first time, and later what stood there or zeros.
     pub fn resize(&mut self, len: usize) {
         if self.bytes.len() < len + LINE_BYTES {
             self.bytes = vec![0; len + LINE_BYTES];
