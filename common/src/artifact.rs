@@ -318,16 +318,27 @@ pub fn encode_aligned(
     Ok(out)
 }
 
-/// Writes an artifact durably and atomically in place of whatever stands at `path`.
-pub fn write(path: &Path, kind: &str, version: u32, metadata: &BTreeMap<String, String>, arrays: &[NewArray<'_>]) -> Result<(), Failure> {
+/// Writes the same bytes to `to`, from where the arrays stand; `path` names the file for a refusal.
+pub(crate) fn encode_to(
+    to: &mut impl Write,
+    path: &Path,
+    kind: &str,
+    version: u32,
+    metadata: &BTreeMap<String, String>,
+    arrays: &[NewArray<'_>],
+    alignment: usize,
+) -> Result<(), Failure> {
     let fail = |e: std::io::Error| Failure::from_io("write", path, &e);
     let arrays = in_aligned_order(arrays);
-    let header = encode_header(kind, version, metadata, &arrays, ALIGNMENT).map_err(|e| Failure::storage(e.to_string()))?;
+    let header = encode_header(kind, version, metadata, &arrays, alignment).map_err(|e| Failure::storage(e.to_string()))?;
+    to.write_all(&header).map_err(fail)?;
+    arrays.iter().flat_map(|array| &array.chunks).try_for_each(|chunk| to.write_all(chunk).map_err(fail))
+}
+
+/// Writes an artifact durably and atomically in place of whatever stands at `path`.
+pub fn write(path: &Path, kind: &str, version: u32, metadata: &BTreeMap<String, String>, arrays: &[NewArray<'_>]) -> Result<(), Failure> {
     let mut file = NewFile::create(path)?;
-    file.write_all(&header).map_err(fail)?;
-    for chunk in arrays.iter().flat_map(|array| &array.chunks) {
-        file.write_all(chunk).map_err(fail)?;
-    }
+    encode_to(&mut file, path, kind, version, metadata, arrays, ALIGNMENT)?;
     file.commit()
 }
 

@@ -81,41 +81,96 @@ impl ItemOutputs {
     }
 }
 
-/// Stores the results of `range` as a part: in the message where they are few, else as a file in `directory` that is durable
-/// before this returns. The checksum is taken from the bytes as they are written.
-pub fn store(directory: &Path, name: &str, range: ItemRange, outputs: &ItemOutputs) -> Result<PartBody, Failure> {
-    debug_assert_eq!(outputs.len() as u64, range.len());
-    let bytes_about = outputs.n_bytes() + 1024;
+/// Stores the results of `range`, which stand in `runs` one after the other, as a part: in the message where they are few, else as a
+/// file in `directory` that is durable before this returns. They are written from where they stand, and the checksum is taken on the way.
+pub fn store(directory: &Path, name: &str, range: ItemRange, runs: &[ItemOutputs]) -> Result<PartBody, Failure> {
+    debug_assert_eq!(runs.iter().map(ItemOutputs::len).sum::<usize>() as u64, range.len());
+    let bytes_about = runs.iter().map(ItemOutputs::n_bytes).sum::<usize>() + 1024;
+    let layout = PartLayout::of(runs);
     if bytes_about <= MAX_INLINE_BYTES {
-        return Ok(PartBody::Inline(encode(range, outputs)?));
+        let (metadata, arrays) = layout.content(range);
+        return Ok(PartBody::Inline(artifact::encode_aligned(KIND, VERSION, &metadata, &arrays, layout.alignment)?));
     }
     let path = directory.join(name);
-    let bytes = encode(range, outputs)?;
     std::fs::create_dir_all(directory).map_err(|e| Failure::from_io("create", directory, &e))?;
-    let mut file = files::NewFile::create(&path)?;
-    file.write_all(&bytes).map_err(|e| Failure::from_io("write", &path, &e))?;
+    let mut file = Checksummed { file: files::NewFile::create(&path)?, hasher: crc32fast::Hasher::new(), size_bytes: 0 };
+    let (metadata, arrays) = layout.content(range);
+    artifact::encode_to(&mut file, &path, KIND, VERSION, &metadata, &arrays, layout.alignment)?;
+    let Checksummed { file, hasher, size_bytes } = file;
     file.commit()?;
-    Ok(PartBody::File(PartFile { name: name.to_owned(), size_bytes: bytes.len() as u64, crc32: crc32fast::hash(&bytes) }))
+    Ok(PartBody::File(PartFile { name: name.to_owned(), size_bytes, crc32: hasher.finalize() }))
 }
 
-/// The bytes of a part.
-fn encode(range: ItemRange, outputs: &ItemOutputs) -> Result<Vec<u8>, Failure> {
-    let mut metadata = BTreeMap::from([("start".to_owned(), range.start.to_string()), ("end".to_owned(), range.end.to_string())]);
-    if outputs.data.len() < outputs.len() * LARGE_ITEM_BYTES {
-        let arrays = [NewArray::vector("ends", &outputs.ends), NewArray::vector("data", &outputs.data)];
-        return artifact::encode(KIND, VERSION, &metadata, &arrays);
+/// A file whose checksum is taken as it is written.
+struct Checksummed {
+    file: files::NewFile,
+    hasher: crc32fast::Hasher,
+    size_bytes: u64,
+}
+
+impl Write for Checksummed {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let n_written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..n_written]);
+        self.size_bytes += n_written as u64;
+        Ok(n_written)
     }
-    metadata.insert(ALIGNMENT_KEY.to_owned(), LARGE_ITEM_ALIGNMENT.to_string());
-    let padding = [0; LARGE_ITEM_ALIGNMENT];
-    let (mut ends, mut chunks, mut end) = (Vec::with_capacity(outputs.len()), Vec::new(), 0_usize);
-    for item in outputs.items() {
-        let begin = end.next_multiple_of(LARGE_ITEM_ALIGNMENT);
-        chunks.extend([&padding[..begin - end], item]);
-        end = begin + item.len();
-        ends.push(end as u64);
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
     }
-    let arrays = [NewArray::vector("ends", &ends), NewArray::concatenated("data", &[end], &chunks)];
-    artifact::encode_aligned(KIND, VERSION, &metadata, &arrays, LARGE_ITEM_ALIGNMENT)
+}
+
+/// Where the items of a part go.
+struct PartLayout<'a> {
+    alignment: usize,
+    /// Where each item's bytes end.
+    ends: Vec<u64>,
+    /// The items and what lies between them.
+    chunks: Vec<&'a [u8]>,
+}
+
+impl<'a> PartLayout<'a> {
+    fn of(runs: &'a [ItemOutputs]) -> Self {
+        let (n_items, n_bytes) = (runs.iter().map(ItemOutputs::len).sum::<usize>(), runs.iter().map(|run| run.data.len()).sum::<usize>());
+        let alignment = if n_bytes < n_items * LARGE_ITEM_BYTES { ITEM_ALIGNMENT } else { LARGE_ITEM_ALIGNMENT };
+        let mut layout = Self { alignment, ends: Vec::with_capacity(n_items), chunks: Vec::new() };
+        let mut end = 0;
+        for run in runs {
+            // Small items stand in their run as they do in the part.
+            if alignment == ITEM_ALIGNMENT {
+                end = layout.pad(end);
+                layout.ends.extend(run.ends.iter().map(|&of_run| end as u64 + of_run));
+                layout.chunks.push(&run.data);
+                end += run.data.len();
+            } else {
+                for item in run.items() {
+                    end = layout.pad(end);
+                    layout.chunks.push(item);
+                    end += item.len();
+                    layout.ends.push(end as u64);
+                }
+            }
+        }
+        layout
+    }
+
+    /// Fills up to where the next item may begin.
+    fn pad(&mut self, end: usize) -> usize {
+        static PADDING: [u8; LARGE_ITEM_ALIGNMENT] = [0; LARGE_ITEM_ALIGNMENT];
+        let begin = end.next_multiple_of(self.alignment);
+        self.chunks.push(&PADDING[..begin - end]);
+        begin
+    }
+
+    fn content(&self, range: ItemRange) -> (BTreeMap<String, String>, [NewArray<'_>; 2]) {
+        let mut metadata = BTreeMap::from([("start".to_owned(), range.start.to_string()), ("end".to_owned(), range.end.to_string())]);
+        if self.alignment != ITEM_ALIGNMENT {
+            metadata.insert(ALIGNMENT_KEY.to_owned(), self.alignment.to_string());
+        }
+        let n_bytes = self.chunks.iter().map(|chunk| chunk.len()).sum();
+        (metadata, [NewArray::vector("ends", &self.ends), NewArray::concatenated("data", &[n_bytes], &self.chunks)])
+    }
 }
 
 /// An open part.
@@ -263,9 +318,8 @@ mod tests {
             outputs.push(&vec![5; item_len]);
             let mut rest = ItemOutputs::default();
             (6..9_u8).for_each(|i| rest.push(&vec![i; item_len + usize::from(i)]));
-            outputs.append(&rest);
             let stage = StageIdx(item_len as u32);
-            let body = store(&job_dir.parts_path(stage), "p", range, &outputs)?;
+            let body = store(&job_dir.parts_path(stage), "p", range, &[outputs, rest])?;
             let is_large = item_len == 20_000;
             assert_eq!(matches!(body, PartBody::File(_)), is_large);
             // Item 5 was committed from elsewhere, as after a speculation.
@@ -291,7 +345,7 @@ mod tests {
         let dir = tempfile::tempdir().map_err(|e| Failure::storage(e.to_string()))?;
         let mut outputs = ItemOutputs::default();
         outputs.push(&[7; 30_000]);
-        let PartBody::File(file) = store(dir.path(), "p", ItemRange::one(0), &outputs)? else { return Err(Failure::storage("inline")) };
+        let PartBody::File(file) = store(dir.path(), "p", ItemRange::one(0), &[outputs])? else { return Err(Failure::storage("inline")) };
         assert!(open_file(dir.path(), &file, Reading::Whole).is_ok());
         let path = dir.path().join("p");
         let mut bytes = std::fs::read(&path).unwrap_or_default();

@@ -86,7 +86,7 @@ fn run_stage(workload: &dyn Workload, stage: StageIdx, job: &JobContext<'_>, par
         let outputs = run_range(&*node.task, range, partition.block_len)?;
         let body = if node.task.has_output() {
             let name = JobDir::part_name(range, LeaseId(turn as u64));
-            part::store(&job.dir.parts_path(stage), &name, range, &outputs)?
+            part::store(&job.dir.parts_path(stage), &name, range, &[outputs])?
         } else {
             PartBody::Empty
         };

@@ -10,6 +10,10 @@ use std::collections::BTreeMap;
 /// A stage of a job, as the key under which it is opened once.
 pub type StageKey = (JobId, StageIdx);
 
+/// Results of fewer bytes are joined with their neighbours: a million tiny items shall not be a million pieces, and large ones shall not
+/// be copied.
+const JOINED_BYTES: usize = 64 << 10;
+
 /// A lease between its grant and its end.
 #[derive(Debug)]
 pub struct Lease {
@@ -28,7 +32,7 @@ pub struct Lease {
     /// Its results are being stored.
     pub is_storing: bool,
     n_done: u64,
-    /// Results by their first item; neighbours are joined where that costs one copy.
+    /// Results by their first item; small neighbours are joined.
     outputs: BTreeMap<u64, ItemOutputs>,
     n_bytes: usize,
     reported: Option<LeaseProgress>,
@@ -90,7 +94,9 @@ impl Lease {
         self.n_bytes += outputs.n_bytes();
         let before = self.outputs.range_mut(..block.start).next_back();
         match before {
-            Some((start, joined)) if start + joined.len() as u64 == block.start => joined.append(&outputs),
+            Some((start, joined)) if start + joined.len() as u64 == block.start && joined.n_bytes() + outputs.n_bytes() <= JOINED_BYTES => {
+                joined.append(&outputs);
+            }
             _ => drop(self.outputs.insert(block.start, outputs)),
         }
     }

@@ -165,12 +165,9 @@ impl Pool {
 
 /// Joins the results in item order and makes them durable.
 fn store(job: ToStore) -> Result<PartBody, Failure> {
-    let mut runs = job.outputs.into_iter();
-    let mut outputs = runs.next().unwrap_or_default();
-    runs.for_each(|run| outputs.append(&run));
     let (_, stage) = job.key;
     let directory = JobDir::new(job.job_dir).parts_path(stage);
-    part::store(&directory, &JobDir::part_name(job.range, job.lease), job.range, &outputs)
+    part::store(&directory, &JobDir::part_name(job.range, job.lease), job.range, &job.outputs)
 }
 
 /// Computes a block. A panic fails one item, not the runner: the items are computed one by one again until it is found.
