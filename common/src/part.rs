@@ -54,6 +54,16 @@ impl ItemOutputs {
         self.push_with(|data| data.extend_from_slice(bytes));
     }
 
+    /// Adds the next item's bytes; those of a first item, often a large and only one, are kept where they are.
+    pub fn push_owned(&mut self, bytes: Vec<u8>) {
+        if self.is_empty() {
+            self.ends.push(bytes.len() as u64);
+            self.data = bytes;
+        } else {
+            self.push(&bytes);
+        }
+    }
+
     /// Adds all items of `other` behind these.
     pub fn append(&mut self, other: &Self) {
         self.data.resize(self.data.len().next_multiple_of(ITEM_ALIGNMENT), 0);
@@ -317,7 +327,9 @@ mod tests {
             let mut outputs = ItemOutputs::default();
             outputs.push(&vec![5; item_len]);
             let mut rest = ItemOutputs::default();
-            (6..9_u8).for_each(|i| rest.push(&vec![i; item_len + usize::from(i)]));
+            rest.push_owned(vec![6; item_len + 6]);
+            rest.push_owned(vec![7; item_len + 7]);
+            (8..9_u8).for_each(|i| rest.push(&vec![i; item_len + usize::from(i)]));
             let stage = StageIdx(item_len as u32);
             let body = store(&job_dir.parts_path(stage), "p", range, &[outputs, rest])?;
             let is_large = item_len == 20_000;

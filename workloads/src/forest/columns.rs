@@ -68,7 +68,7 @@ impl ColumnsTask {
 impl StageTask for ColumnsTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
         for item in block.start..block.end {
-            outputs.push(&self.pack_item(item).map_err(|failure| ItemFailure { item, failure })?);
+            outputs.push_owned(self.pack_item(item).map_err(|failure| ItemFailure { item, failure })?);
         }
         Ok(())
     }

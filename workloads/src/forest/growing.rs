@@ -95,7 +95,7 @@ impl StageTask for GrowingTask {
             let tree_idx = self.first_tree_idx + item;
             let tree = self.grower.borrow_dependent().grow(tree_idx, self.nesting(item));
             let in_bag = self.bags.as_ref().map(|bags| bags.bits(tree_idx));
-            outputs.push(&pack_tree(&tree, in_bag.as_deref()).map_err(|failure| ItemFailure { item, failure })?);
+            outputs.push_owned(pack_tree(&tree, in_bag.as_deref()).map_err(|failure| ItemFailure { item, failure })?);
         }
         Ok(())
     }

@@ -150,7 +150,7 @@ impl OutOfBagTask {
 impl StageTask for OutOfBagTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
         for item in block.start..block.end {
-            outputs.push(&self.score_block(item).map_err(|failure| ItemFailure { item, failure })?);
+            outputs.push_owned(self.score_block(item).map_err(|failure| ItemFailure { item, failure })?);
         }
         Ok(())
     }

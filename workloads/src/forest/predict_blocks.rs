@@ -163,7 +163,7 @@ fn pack(facts: &BlockFacts, values: &[f64], classes: &[u32], probabilities: &[f6
 impl StageTask for PredictTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
         for item in block.start..block.end {
-            outputs.push(&self.predict(item).map_err(|failure| ItemFailure { item, failure })?);
+            outputs.push_owned(self.predict(item).map_err(|failure| ItemFailure { item, failure })?);
         }
         Ok(())
     }
