@@ -163,7 +163,7 @@ impl Pool {
     }
 }
 
-/// Joins the results in item order and makes them durable.
+/// Makes the results durable.
 fn store(job: ToStore) -> Result<PartBody, Failure> {
     let (_, stage) = job.key;
     let directory = JobDir::new(job.job_dir).parts_path(stage);
