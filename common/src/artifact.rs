@@ -311,11 +311,28 @@ pub fn encode_aligned(
     arrays: &[NewArray<'_>],
     alignment: usize,
 ) -> Result<Vec<u8>, Failure> {
+    let (mut out, arrays) = laid_out(kind, version, metadata, arrays, alignment)?;
+    chunks(&arrays).for_each(|chunk| out.extend_from_slice(chunk));
+    Ok(out)
+}
+
+/// The header, and the arrays in the order in which they follow it.
+fn laid_out<'a>(
+    kind: &str,
+    version: u32,
+    metadata: &BTreeMap<String, String>,
+    arrays: &[NewArray<'a>],
+    alignment: usize,
+) -> Result<(Vec<u8>, Vec<NewArray<'a>>), Failure> {
     debug_assert!(alignment.is_power_of_two() && alignment >= ALIGNMENT);
     let arrays = in_aligned_order(arrays);
-    let mut out = encode_header(kind, version, metadata, &arrays, alignment).map_err(|e| Failure::storage(e.to_string()))?;
-    arrays.iter().flat_map(|array| &array.chunks).for_each(|chunk| out.extend_from_slice(chunk));
-    Ok(out)
+    let header = encode_header(kind, version, metadata, &arrays, alignment).map_err(|e| Failure::storage(e.to_string()))?;
+    Ok((header, arrays))
+}
+
+/// The bytes of arrays, piece by piece.
+fn chunks<'a>(arrays: &[NewArray<'a>]) -> impl Iterator<Item = &'a [u8]> {
+    arrays.iter().flat_map(|array| array.chunks.iter().copied())
 }
 
 /// Writes the same bytes to `to`, from where the arrays stand; `path` names the file for a refusal.
@@ -328,11 +345,9 @@ pub(crate) fn encode_to(
     arrays: &[NewArray<'_>],
     alignment: usize,
 ) -> Result<(), Failure> {
-    let fail = |e: std::io::Error| Failure::from_io("write", path, &e);
-    let arrays = in_aligned_order(arrays);
-    let header = encode_header(kind, version, metadata, &arrays, alignment).map_err(|e| Failure::storage(e.to_string()))?;
-    to.write_all(&header).map_err(fail)?;
-    arrays.iter().flat_map(|array| &array.chunks).try_for_each(|chunk| to.write_all(chunk).map_err(fail))
+    let (header, arrays) = laid_out(kind, version, metadata, arrays, alignment)?;
+    let mut pieces = [&header[..]].into_iter().chain(chunks(&arrays));
+    pieces.try_for_each(|piece| to.write_all(piece)).map_err(|e| Failure::from_io("write", path, &e))
 }
 
 /// Writes an artifact durably and atomically in place of whatever stands at `path`.

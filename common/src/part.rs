@@ -353,6 +353,29 @@ mod tests {
     }
 
     #[test]
+    fn many_small_items_come_back_from_a_file_of_several_runs() -> Result<(), Failure> {
+        let dir = tempfile::tempdir().map_err(|e| Failure::storage(e.to_string()))?;
+        let bytes_of = |item: u64| vec![item as u8; (item % 11) as usize];
+        let (range, run_len) = (ItemRange::new(3, 8003), 1000);
+        let runs: Vec<ItemOutputs> = (range.start..range.end)
+            .step_by(run_len)
+            .map(|first| {
+                let mut run = ItemOutputs::default();
+                (first..first + run_len as u64).for_each(|item| run.push(&bytes_of(item)));
+                run
+            })
+            .collect();
+        let body = store(dir.path(), "p", range, &runs)?;
+        assert!(matches!(body, PartBody::File(_)));
+        let part = Part::open(dir.path(), &CommittedPart { items: range, part_items: range, body }, Reading::Whole)?;
+        let part = part.ok_or_else(|| Failure::storage("empty"))?;
+        for item in range.start..range.end {
+            assert_eq!(part.item(item)?, bytes_of(item), "item {item}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn a_changed_byte_is_found() -> Result<(), Failure> {
         let dir = tempfile::tempdir().map_err(|e| Failure::storage(e.to_string()))?;
         let mut outputs = ItemOutputs::default();
