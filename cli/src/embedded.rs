@@ -71,7 +71,7 @@ async fn run_in(
 
     let job = client.submit(request).await?;
     let outcome = tokio::select! {
-        outcome = watch::until_over(&client, job, &mut progress) => outcome.map(drop),
+        outcome = watch::until_over_with_log(&client, job, &mut progress) => outcome.map(drop),
         exit = &mut agent => Err(early_exit(exit)),
         signal = signals.next() => {
             progress.note(&format!("{signal}: ending the job; once more leaves at once"));

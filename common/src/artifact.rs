@@ -145,7 +145,7 @@ impl Artifact {
     pub fn expect_kind(&self, kind: &str, version: u32) -> Result<(), Failure> {
         let found = self.metadata.get(KIND_KEY).map_or("no paceline artifact", String::as_str);
         if found != kind {
-            return Err(self.refuse(&format!("is {found}, where {kind} is needed")));
+            return Err(self.refuse(&format!("is {found}, where {kind} is needed; name a file of that kind")));
         }
         let found = self.entry(VERSION_KEY)?;
         if found != version.to_string() {

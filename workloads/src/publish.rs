@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// One complete file of a staged output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StagedFile {
     /// Its name within the output directory; empty where the output is a single file.
     pub name: String,
@@ -61,7 +61,25 @@ fn check_one(output: &OutputPlan, inputs: &[InputIdentity]) -> Result<(), Refusa
     if !output.force && exists(&output.path) {
         return Err(Refusal::bad_input(format!("{shown}: exists already; name another output, or replace it with --force")));
     }
-    Ok(())
+    check_directory_is_an_output(&output.path)
+}
+
+/// Refuses to replace a directory that holds anything but the parts of an earlier output: whoever named it, by mistake perhaps, would
+/// lose all that is in it.
+fn check_directory_is_an_output(directory: &Path) -> Result<(), Refusal> {
+    // What is no directory loses nothing but itself, which is what --force is for.
+    if !fs::symlink_metadata(directory).is_ok_and(|facts| facts.is_dir()) {
+        return Ok(());
+    }
+    let is_part = |name: &OsStr| name.as_encoded_bytes().starts_with(b"part-") && name.as_encoded_bytes().ends_with(b".parquet");
+    match entries_where(directory, |name| !is_part(name))?.first() {
+        None => Ok(()),
+        Some(entry) => Err(Refusal::bad_input(format!(
+            "{}: is a directory that holds {}, which is no part of an output that could be replaced; name another output",
+            directory.display(),
+            entry.display()
+        ))),
+    }
 }
 
 /// Refuses an output in whose place an input stands, by whatever name, or a directory that holds one.

@@ -1,8 +1,14 @@
 //! The list of workloads: from a name and settings as submitted to a checked workload.
 
+use crate::als::AlsSettings;
+use crate::baseline::{BiasSettings, PopularSettings};
+use crate::evaluate::EvaluateSettings;
 use crate::forest::{PredictSettings, TrainSettings};
+use crate::knn::KnnSettings;
 use crate::noop::NoopSettings;
 use crate::recommend::RecommendSettings;
+use crate::score::ScoreSettings;
+use crate::split::SplitSettings;
 use crate::workload::Workload;
 use paceline_common::failure::Refusal;
 use paceline_common::job::JobRequest;
@@ -26,6 +32,13 @@ pub fn workload_of(request: &JobRequest) -> Result<Box<dyn Workload>, Refusal> {
         TrainSettings::WORKLOAD => checked::<TrainSettings>(request),
         PredictSettings::WORKLOAD => checked::<PredictSettings>(request),
         RecommendSettings::WORKLOAD => checked::<RecommendSettings>(request),
+        AlsSettings::WORKLOAD => checked::<AlsSettings>(request),
+        KnnSettings::WORKLOAD => checked::<KnnSettings>(request),
+        BiasSettings::WORKLOAD => checked::<BiasSettings>(request),
+        PopularSettings::WORKLOAD => checked::<PopularSettings>(request),
+        ScoreSettings::WORKLOAD => checked::<ScoreSettings>(request),
+        EvaluateSettings::WORKLOAD => checked::<EvaluateSettings>(request),
+        SplitSettings::WORKLOAD => checked::<SplitSettings>(request),
         NoopSettings::WORKLOAD => checked::<NoopSettings>(request),
         other => Err(Refusal::bad_input(format!("{other}: is not a workload of this version; see `paceline help submit`"))),
     }

@@ -63,6 +63,11 @@ pub trait StageTask: Send + Sync {
         true
     }
 
+    /// What a person watching the job is told when the first item begins, such as what the stages before came to: one line.
+    fn news(&self) -> Option<String> {
+        None
+    }
+
     /// Computes the items of `block` in order and adds the bytes of each to `outputs`, which is empty. Runs in a thread of the
     /// pool and may use the pool for parallelism inside an item. On a failure the items before it are computed again elsewhere.
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure>;

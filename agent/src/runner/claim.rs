@@ -143,6 +143,12 @@ impl LeaseQueue {
         let key = lease.stage_key();
         if let Some(StageSlot::Open(stage)) = self.stages.get(key) {
             let block = lease.claim(stage.block_len);
+            // One runner of many claims the first item, so this is told once (again only where that runner is lost).
+            if let Some(news) = stage.news.as_ref().filter(|_| block.start == 0) {
+                let text = cut(news, MAX_TEXT_BYTES);
+                let (job, lease) = (Some(lease.grant.job), Some(lease.grant.lease));
+                effects.events.push(FromRunner::Log { level: "info".to_owned(), text, job, lease });
+            }
             return Some(Claim::Run { lease: lease.grant.lease, block, stage: stage.clone() });
         }
         lease.n_threads += 1;

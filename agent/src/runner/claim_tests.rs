@@ -11,6 +11,19 @@ use std::sync::Arc;
 
 struct Blocks(u64);
 
+/// A stage that has something to say.
+struct Speaks;
+
+impl StageTask for Speaks {
+    fn news(&self) -> Option<String> {
+        Some("iteration 1: loss 7".to_owned())
+    }
+
+    fn run(&self, _: ItemRange, _: &mut ItemOutputs) -> Result<(), ItemFailure> {
+        unreachable!("nothing is computed")
+    }
+}
+
 impl StageTask for Blocks {
     fn block_len(&self) -> u64 {
         self.0
@@ -227,4 +240,26 @@ fn random_histories_keep_every_rule_and_end_every_lease() {
         assert_eq!(open, Vec::<u64>::new(), "seed {seed}: leases without an end");
         assert!(history.queue.leases.is_empty() && history.in_flight.is_empty() && history.n_waiting_claimers == 0, "seed {seed}");
     }
+}
+
+#[test]
+fn what_a_stage_has_to_say_is_told_where_its_first_item_begins() {
+    let mut queue = LeaseQueue::new(4);
+    let mut effects = Effects::default();
+    for (lease, start) in [(1, 5), (2, 0)] {
+        let range = ItemRange::new(start, start + 2);
+        let (job, stage) = (JobId(3), StageIdx(0));
+        queue.grant(LeaseGrant { lease: LeaseId(lease), job, stage, range, cores: 4, alone: false, job_dir: "/".into() }, &mut effects);
+    }
+    queue.add_claimers();
+    assert!(matches!(queue.claim(&mut effects), Some(Claim::Open(_))));
+    queue.opened(LeaseId(1), (JobId(3), StageIdx(0)), Ok(OpenStage::new(Arc::new(Speaks))), &mut effects);
+    let mut begun = vec![];
+    for _ in 0..4 {
+        let n_said = effects.events.len();
+        let Some(Claim::Run { lease, block, .. }) = queue.claim(&mut effects) else { panic!("there are four items") };
+        let is_news = |event: &FromRunner| matches!(event, FromRunner::Log { text, .. } if text == "iteration 1: loss 7");
+        begun.push((lease.0, block.start, effects.events[n_said..].iter().filter(|event| is_news(event)).count()));
+    }
+    assert_eq!(begun, [(1, 5, 0), (1, 6, 0), (2, 0, 1), (2, 1, 0)], "lease, item, how often it was told");
 }

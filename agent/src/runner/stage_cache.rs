@@ -22,12 +22,14 @@ pub struct OpenStage {
     pub block_len: u64,
     /// Whether items yield bytes.
     pub has_output: bool,
+    /// What is to be told when item 0 begins.
+    pub news: Option<String>,
 }
 
 impl OpenStage {
     /// Asks `task` once.
     pub fn new(task: Arc<dyn StageTask>) -> Self {
-        Self { block_len: task.block_len().max(1), has_output: task.has_output(), task }
+        Self { block_len: task.block_len().max(1), has_output: task.has_output(), news: task.news(), task }
     }
 }
 

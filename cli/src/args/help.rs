@@ -28,8 +28,9 @@ Examples:
     paceline job show last
     paceline job explain last
 
-Workloads are forest train, forest predict and recommend; `paceline run forest train --help`
-lists the flags of one of them.
+Workloads are forest train, forest predict, als train, knn train, popular train, bias train, recommend, score,
+split and evaluate;
+`paceline run forest train --help` lists the flags of one of them.
 
 Jobs are named by number: 3, 1-3,5, last or all. Durations are written 90s or 1h 30m, sizes 4GiB.
 

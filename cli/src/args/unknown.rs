@@ -3,7 +3,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// The workloads, which people try as commands.
-const WORKLOADS: &[&str] = &["forest", "recommend", "noop"];
+const WORKLOADS: &[&str] = &["forest", "als", "knn", "popular", "bias", "recommend", "score", "split", "evaluate", "noop"];
 
 /// Says how a workload is started where someone typed it as a command.
 pub fn advise(mut error: clap::Error) -> clap::Error {

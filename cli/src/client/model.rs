@@ -8,8 +8,10 @@ use crate::render::stream;
 use paceline_common::artifact::{Artifact, KIND_KEY};
 use paceline_common::job::OutputPlan;
 use paceline_workloads::forest::{self, export, export::ExportFormat};
+use paceline_workloads::recommend;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Carries out a command on a model file.
 ///
@@ -28,10 +30,10 @@ pub fn run(command: ModelCommand) -> Result<ExitCode, CliError> {
 
 /// Shows what an artifact holds.
 fn show(file: &Path, format: OutputFormat) -> Result<ExitCode, CliError> {
-    let artifact = Artifact::open(file)?;
+    let artifact = Arc::new(Artifact::open(file)?);
     let (facts, forest) = match artifact.metadata().get(KIND_KEY).map(String::as_str) {
         Some(forest::KIND) => (forest::describe(&artifact)?, Some(forest::details(&artifact)?)),
-        _ => (factor_model_facts(&artifact), None),
+        _ => (recommend::describe(&artifact), None),
     };
     let view = ModelView::new(&artifact, facts, forest);
     match format {
@@ -50,13 +52,4 @@ fn export(model: &Path, format: ExportFormat, output: &OutputPlan, shown: Output
         OutputFormat::Table => stream::say(&model::export_text(&output.path, &exported))?,
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Factor models come from other programs and are known by their arrays alone; of other files there is nothing to say.
-fn factor_model_facts(artifact: &Artifact) -> Vec<(String, String)> {
-    let shape = |name: &str| artifact.arrays().get(name).map(|info| info.shape.as_slice());
-    let (Some(&[n_users, n_factors]), Some(&[n_items, _])) = (shape("user_factors"), shape("item_factors")) else { return Vec::new() };
-    let facts = [("model", "factors, for `recommend`".to_owned()), ("users", n_users.to_string()), ("items", n_items.to_string())];
-    let facts = facts.into_iter().chain([("factors", n_factors.to_string())]);
-    facts.map(|(name, value)| (name.to_owned(), value)).collect()
 }

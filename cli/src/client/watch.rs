@@ -3,7 +3,7 @@
 use crate::args::output::OutputFormat;
 use crate::exit::{CliError, worse};
 use crate::render::progress::Progress;
-use crate::render::{job, stream};
+use crate::render::{job, logs, stream};
 use crate::signal::StopSignals;
 use paceline_common::ids::JobId;
 use paceline_common::view::{JobDetail, JobState, JobView};
@@ -18,6 +18,28 @@ pub async fn until_over(client: &Client, job: JobId, progress: &mut Progress) ->
     loop {
         let view = client.wait_at_most(job, progress.refresh()).await?;
         progress.show(&view);
+        if view.state.is_over() {
+            return Ok(view);
+        }
+    }
+}
+
+/// As [`until_over`], with the job's log beside its progress.
+///
+/// # Errors
+/// What the connection brings.
+pub async fn until_over_with_log(client: &Client, job: JobId, progress: &mut Progress) -> Result<JobView, CliError> {
+    let mut offset = 0;
+    loop {
+        let view = client.wait_at_most(job, progress.refresh()).await?;
+        progress.show(&view);
+        loop {
+            let page = client.logs(job, offset).await?;
+            page.lines.iter().for_each(|line| progress.note(&logs::note(line)));
+            if std::mem::replace(&mut offset, page.next_offset) == page.next_offset {
+                break;
+            }
+        }
         if view.state.is_over() {
             return Ok(view);
         }

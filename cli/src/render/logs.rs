@@ -16,6 +16,17 @@ pub fn line(stored: &StoredLogLine, zone: &TimeZone) -> String {
     format!("{time} {} {} {}{place} {}", plain(&stored.host), short_id(stored.agent.0), plain(&line.level), plain(&line.text))
 }
 
+/// The same beside the progress of a job that runs here: the text, and where it is no mere news what it is about.
+#[must_use]
+pub fn note(stored: &StoredLogLine) -> String {
+    let line = &stored.line;
+    if line.level == "info" {
+        return plain(&line.text).into_owned();
+    }
+    let place = stored.place.as_ref().map_or(String::new(), |place| format!(" [{}]", plain(place)));
+    format!("{}{place}: {}", plain(&line.level), plain(&line.text))
+}
+
 /// What is said of lines that never arrived.
 #[must_use]
 pub fn dropped(n_dropped: u64) -> Option<String> {
@@ -34,6 +45,9 @@ mod tests {
         let line = LogLine { at_ms: 3_723_000, job: None, lease: None, level: "warn".to_owned(), text: "slow\tdisk".to_owned() };
         let stored = StoredLogLine { host: "n01".to_owned(), agent: AgentId(4), place: Some("trees 5-9".to_owned()), line };
         assert_eq!(super::line(&stored, &TimeZone::UTC), "01:02:03 n01 0.4 warn [trees 5-9] slow\u{fffd}disk");
+        assert_eq!(note(&stored), "warn [trees 5-9]: slow\u{fffd}disk");
+        let news = LogLine { level: "info".to_owned(), ..stored.line.clone() };
+        assert_eq!(note(&StoredLogLine { line: news, ..stored.clone() }), "slow\u{fffd}disk");
         assert_eq!(dropped(0), None);
         assert!(dropped(7).is_some_and(|d| d.starts_with("7 ")));
     }

@@ -49,6 +49,7 @@ pub(super) struct Walk<'a, C> {
     pub nodes: &'a [PackedNode],
     pub level_words: &'a [u32],
     pub block: &'a RowBlock<C>,
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only vectors that gather must not look beyond a row"))]
     pub n_features: usize,
 }
 

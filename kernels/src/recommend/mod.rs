@@ -7,18 +7,23 @@
 //! partition gives the same bits.
 //!
 //! Blocking follows the usual anatomy of a matrix product (Goto and van de Geijn, "Anatomy of high-performance matrix
-//! multiplication", 2008), but items are read in place from the (mapped) model; only a block of users is transposed. A tile of scores
-//! is compared with each user's threshold while it is still in registers, so most scores are dismissed without being stored.
+//! multiplication", 2008): blocks of the (mapped) catalogue are laid out once for many users, and stay in the second-level cache while
+//! groups of users pass. A tile of scores is compared with each user's threshold while it is still in registers, and only what is
+//! above is written, behind one another.
 
-mod candidates;
+mod gathering;
 mod model;
+mod pairs;
+mod ranking;
 mod scorer;
 mod tile;
+mod vector;
 
 #[cfg(test)]
 mod tests;
 
-pub use candidates::ScoredItem;
 pub use model::{CsrError, FactorModel, NonFiniteRow, RowBounds, SeenItems, ShapeError, row_bounds, score};
+pub use pairs::score_items;
+pub use ranking::{ScoredItem, rank_best};
 pub use scorer::{NonFiniteScore, Scorer, Scratch};
 pub use tile::InstructionSet;

@@ -1,17 +1,18 @@
-//! Lists for blocks of users: panels of users against tiles of the catalogue, so arranged that both stay in the caches.
+//! Lists for blocks of users: groups of users against panels of the catalogue, so arranged that both stay in the caches.
 
-use super::candidates::{Candidates, Key, Limits, ScoredItem, keep_best, key_of, scored_item_of};
+use super::gathering::{Gathered, Group, Limits, stride};
 use super::model::{FactorModel, RowBounds, SeenItems, norm, score};
-use super::tile::{InstructionSet, MAX_PANEL_LEN, TileInput, TileKernel, TileScores};
+use super::ranking::{Key, ScoredItem, keep_largest, key_of, rank};
+use super::tile::{InstructionSet, TileInput, TileKernel};
 use std::ops::Range;
 use thiserror::Error;
 
-/// Bytes of item factors that are used for all panels before the next come: they stay in a core's second-level cache, beside the
-/// users' panels and the candidates that are being added to.
+/// Bytes of item factors that are used for all groups before the next come: they stay in a core's second-level cache, beside the
+/// users' factors and what is gathered.
 const ITEM_BLOCK_BYTES: usize = 512 << 10;
-/// Most users scored against one pass over the catalogue: enough that reading it from memory costs little.
-const MAX_PASS_USERS: usize = 512;
-/// Bytes that the users' factors and candidates of one pass may take, as far as a single user does not need more.
+/// Most users scored against one pass over the catalogue: enough that reading it, and laying it out, costs little.
+const MAX_PASS_USERS: usize = 1024;
+/// Bytes that the users' factors and gathered items of one pass may take, as far as a single group does not need more.
 const PASS_BYTES: usize = 4 << 20;
 
 /// Finds the best unseen items of users.
@@ -38,16 +39,21 @@ pub struct NonFiniteScore {
     pub score: f32,
 }
 
-/// The working memory of one thread: at most `PASS_BYTES`, or what one panel of users needs where that is more.
+/// The working memory of one thread: at most `PASS_BYTES`, or what one group of users needs where that is more, and
+/// `ITEM_BLOCK_BYTES` or a panel of items.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    /// The users' factors, panel by panel: [n_panels, n_factors, panel_len].
-    panels: Vec<f32>,
-    /// [n_panels, panel_len], as are the thresholds.
+    /// The users' factors, group by group: [n_groups, n_factors, group_len].
+    user_factors: Vec<f32>,
+    /// [n_groups, group_len].
     user_bias: Vec<f32>,
-    thresholds: Vec<f32>,
-    candidates: Vec<Candidates>,
-    tile: TileScores,
+    /// A block of the items' factors, panel by panel: [n_panels, n_factors, panel_len].
+    item_factors: Vec<f32>,
+    /// [n_panels, panel_len].
+    item_bias: Vec<f32>,
+    /// [n_groups, group_len, stride].
+    scores: Vec<f32>,
+    items: Vec<u32>,
     keys: Vec<Key>,
     list: Vec<ScoredItem>,
 }
@@ -55,10 +61,13 @@ pub struct Scratch {
 /// Elements of a cache line. Vectors are loaded from addresses aligned to one: a load across two lines costs as much as two.
 const CACHE_LINE_LEN: usize = 16;
 
-/// The part of `buffer` that begins at a cache line; its owner makes it longer by one line for that.
-fn aligned(buffer: &mut [f32]) -> &mut [f32] {
-    let start = buffer.as_ptr().align_offset(CACHE_LINE_LEN * size_of::<f32>()).min(buffer.len());
-    &mut buffer[start..]
+/// The first `len` elements of `buffer` that begin at a cache line. It grows where it must; what stood there stays.
+fn aligned(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len + CACHE_LINE_LEN {
+        buffer.resize(len + CACHE_LINE_LEN, 0.0);
+    }
+    let start = buffer.as_ptr().align_offset(CACHE_LINE_LEN * size_of::<f32>()).min(CACHE_LINE_LEN);
+    &mut buffer[start..start + len]
 }
 
 impl<'a> Scorer<'a> {
@@ -77,13 +86,13 @@ impl<'a> Scorer<'a> {
     pub fn recommend(&self, users: &[u32], scratch: &mut Scratch, mut emit: impl FnMut(&[ScoredItem])) -> Result<(), NonFiniteScore> {
         let n_pass = self.n_pass_users();
         for (pass, users) in users.chunks(n_pass).enumerate() {
-            self.score_pass(users, scratch);
+            let mut groups = self.score_pass(users, scratch);
             for (i, &user) in users.iter().enumerate() {
                 if self.cannot_overflow(user as usize) {
-                    scratch.candidates[i].finish(self.limits.top_n, &mut scratch.list);
+                    self.list_gathered(i, &mut groups[i / self.kernel.group_len], scratch);
                 } else {
                     let refuse = |(item, score)| NonFiniteScore { position: pass * n_pass + i, user, item, score };
-                    self.recommend_checked(user as usize, scratch).map_err(refuse)?;
+                    self.list_checked(user as usize, scratch).map_err(refuse)?;
                 }
                 emit(&scratch.list);
             }
@@ -91,11 +100,15 @@ impl<'a> Scorer<'a> {
         Ok(())
     }
 
-    /// How many users share a pass: as many as fit into the memory of one, in whole panels where that is more than one.
+    /// How many users share a pass: as many as fit into the memory of one, in whole groups where that is more than one.
     fn n_pass_users(&self) -> usize {
-        let bytes_per_user = self.model.n_factors * size_of::<f32>() + self.limits.capacity * size_of::<Key>();
+        let bytes_per_user = self.model.n_factors * size_of::<f32>() + self.stride() * (size_of::<f32>() + size_of::<u32>());
         let fitting = (PASS_BYTES / bytes_per_user).clamp(1, MAX_PASS_USERS);
-        if fitting > self.kernel.panel_len { fitting - fitting % self.kernel.panel_len } else { fitting }
+        if fitting > self.kernel.group_len { fitting - fitting % self.kernel.group_len } else { fitting }
+    }
+
+    fn stride(&self) -> usize {
+        stride(self.limits, self.kernel.panel_len)
     }
 
     /// Whether no partial sum of the user's scores can leave the range of f32: by the inequality of Cauchy and Schwarz, with room
@@ -107,81 +120,91 @@ impl<'a> Scorer<'a> {
         bound < f64::from(f32::MAX) / 2.0
     }
 
-    /// Gathers the candidates of a pass's users, except of those that need checks.
-    fn score_pass(&self, users: &[u32], scratch: &mut Scratch) {
-        self.pack(users, scratch);
-        let Scratch { panels, user_bias, thresholds, candidates, tile, .. } = scratch;
-        let panels = aligned(panels);
-        let (n_factors, panel_len) = (self.model.n_factors, self.kernel.panel_len);
-        let tile_items = self.kernel.tile_items;
-        let block_items = (ITEM_BLOCK_BYTES / (n_factors * size_of::<f32>())).next_multiple_of(tile_items);
-        for block_start in (0..self.model.n_items()).step_by(block_items) {
-            let block_end = (block_start + block_items).min(self.model.n_items());
-            for (p, candidates) in candidates[..users.len()].chunks_mut(panel_len).enumerate() {
-                let panel = &panels[p * n_factors * panel_len..][..n_factors * panel_len];
-                let user_bias = &user_bias[p * panel_len..][..panel_len];
-                let thresholds = &mut thresholds[p * panel_len..][..panel_len];
-                for start in (block_start..block_end).step_by(tile_items) {
-                    let end = (start + tile_items).min(block_end);
-                    let item_factors = &self.model.item_factors[start * n_factors..end * n_factors];
-                    let item_bias = self.model.item_bias.map(|bias| &bias[start..end]);
-                    let input = TileInput { n_factors, panel, user_bias, thresholds, item_factors, item_bias };
-                    if self.kernel.score(&input, tile) {
-                        self.offer_hits(tile, start..end, candidates, thresholds);
-                    }
-                }
+    /// Gathers the best items of a pass's users, except of those that need checks.
+    fn score_pass(&self, users: &[u32], scratch: &mut Scratch) -> Vec<Group<'a>> {
+        let (n_factors, group_len) = (self.model.n_factors, self.kernel.group_len);
+        let mut groups = self.begin_groups(users, scratch);
+        let Scratch { user_factors, user_bias, item_factors, item_bias, scores, items, .. } = scratch;
+        let (stride, n_places) = (self.stride(), groups.len() * group_len);
+        if scores.len() < n_places * stride {
+            scores.resize(n_places * stride, 0.0);
+            items.resize(n_places * stride, 0);
+        }
+        let block_items = (ITEM_BLOCK_BYTES / (n_factors * size_of::<f32>())).next_multiple_of(self.kernel.panel_len);
+        for first_item in (0..self.model.n_items()).step_by(block_items) {
+            let block = first_item..(first_item + block_items).min(self.model.n_items());
+            let n_slots = block.len().next_multiple_of(self.kernel.panel_len);
+            let item_factors = aligned(item_factors, n_slots * n_factors);
+            self.lay_out(block, item_factors, item_bias);
+            for (g, group) in groups.iter_mut().enumerate() {
+                let input = TileInput {
+                    n_factors,
+                    user_factors: &user_factors[g * group_len * n_factors..][..group_len * n_factors],
+                    user_bias: &user_bias[g * group_len..][..group_len],
+                    item_factors,
+                    item_bias,
+                    first_item: first_item as u32,
+                };
+                let places = g * group_len * stride..(g + 1) * group_len * stride;
+                let mut gathered = Gathered { scores: &mut scores[places.clone()], items: &mut items[places], stride };
+                self.kernel.score(&input, group, &mut gathered, self.limits);
             }
         }
+        groups
     }
 
-    #[inline]
-    fn offer_hits(&self, tile: &TileScores, items: Range<usize>, candidates: &mut [Candidates], thresholds: &mut [f32]) {
-        let scores = tile.scores.chunks_exact(self.kernel.panel_len);
-        for ((item, scores), &hits) in items.zip(scores).zip(&tile.hits) {
-            let mut left = hits;
-            while left != 0 {
-                let u = left.trailing_zeros() as usize;
-                left &= left - 1;
-                if let Some(threshold) = candidates[u].offer(item as u32, scores[u], &self.seen, self.limits) {
-                    thresholds[u] = threshold;
-                }
-            }
-        }
-    }
-
-    /// Lays out the users' factors for the tiles and makes all lists empty.
-    fn pack(&self, users: &[u32], scratch: &mut Scratch) {
-        let (n_factors, panel_len) = (self.model.n_factors, self.kernel.panel_len);
-        debug_assert!(panel_len <= MAX_PANEL_LEN);
-        let n_slots = users.len().next_multiple_of(panel_len);
-        // Places without a user, and users that are scored elsewhere, have a threshold that nothing exceeds.
-        scratch.thresholds.clear();
-        scratch.thresholds.resize(n_slots, f32::INFINITY);
+    /// Lays out the users' factors for the tiles; all lists are empty. Places of users who need checks stay without a user.
+    fn begin_groups(&self, users: &[u32], scratch: &mut Scratch) -> Vec<Group<'a>> {
+        let (n_factors, group_len) = (self.model.n_factors, self.kernel.group_len);
+        let n_places = users.len().next_multiple_of(group_len);
+        scratch.user_factors.clear();
+        scratch.user_factors.resize(n_places * n_factors, 0.0);
         scratch.user_bias.clear();
-        scratch.user_bias.resize(n_slots, 0.0);
-        scratch.panels.clear();
-        scratch.panels.resize(n_slots * n_factors + CACHE_LINE_LEN, 0.0);
-        if scratch.candidates.len() < users.len() {
-            scratch.candidates.resize_with(users.len(), Candidates::default);
-        }
+        scratch.user_bias.resize(n_places, 0.0);
+        let mut groups = vec![Group::empty(); n_places / group_len];
         for (i, &user) in users.iter().enumerate() {
-            let user = user as usize;
-            scratch.candidates[i].start(user, &self.seen, self.limits.capacity);
+            let (user, place) = (user as usize, i % group_len);
             if !self.cannot_overflow(user) {
                 continue;
             }
-            scratch.thresholds[i] = f32::NEG_INFINITY;
+            groups[i / group_len].begin(place, self.seen.of(user));
             scratch.user_bias[i] = self.model.user_bias(user);
-            let column = &mut aligned(&mut scratch.panels)[i / panel_len * n_factors * panel_len + i % panel_len..];
-            for (place, &factor) in column.iter_mut().step_by(panel_len).zip(self.model.user(user)) {
-                *place = factor;
-            }
+            let column = &mut scratch.user_factors[i / group_len * group_len * n_factors + place..];
+            column.iter_mut().step_by(group_len).zip(self.model.user(user)).for_each(|(to, &factor)| *to = factor);
         }
+        groups
+    }
+
+    /// Lays out a block of the items, panel by panel.
+    fn lay_out(&self, block: Range<usize>, item_factors: &mut [f32], item_bias: &mut Vec<f32>) {
+        let (n_factors, panel_len) = (self.model.n_factors, self.kernel.panel_len);
+        for (panel, first) in item_factors.chunks_exact_mut(n_factors * panel_len).zip(block.clone().step_by(panel_len)) {
+            let end = (first + panel_len).min(block.end);
+            self.kernel.pack(&self.model.item_factors[first * n_factors..end * n_factors], n_factors, panel);
+        }
+        item_bias.clear();
+        item_bias.extend(block.clone().map(|item| self.model.item_bias(item)));
+        // What is no item has a score that is above nothing.
+        item_bias.resize(block.len().next_multiple_of(panel_len), f32::NEG_INFINITY);
+    }
+
+    /// The list of the `i`-th user of a pass.
+    fn list_gathered(&self, i: usize, group: &mut Group<'_>, scratch: &mut Scratch) {
+        let Scratch { scores, items, keys, list, .. } = scratch;
+        let (place, begin) = (i % self.kernel.group_len, i * self.stride());
+        let (scores, items) = (&mut scores[begin..begin + self.stride()], &mut items[begin..begin + self.stride()]);
+        let mut n = group.lens[place] as usize;
+        if n > self.limits.top_n {
+            n = self.kernel.keep_best(scores, items, n, &mut group.thresholds[place], self.limits);
+        }
+        keys.clear();
+        keys.extend(items[..n].iter().zip(&*scores).map(|(&item, &score)| key_of(item, score)));
+        rank(keys, self.limits.top_n, list);
     }
 
     /// The list of one user whose scores may overflow, each score checked. Such users have factors near the end of the range of
     /// f32; their lists may be slow.
-    fn recommend_checked(&self, user: usize, scratch: &mut Scratch) -> Result<(), (u32, f32)> {
+    fn list_checked(&self, user: usize, scratch: &mut Scratch) -> Result<(), (u32, f32)> {
         let mut seen = self.seen.of(user).iter().copied().peekable();
         scratch.keys.clear();
         for item in 0..self.model.n_items() {
@@ -194,13 +217,10 @@ impl<'a> Scorer<'a> {
             }
             scratch.keys.push(key_of(item as u32, score));
             if scratch.keys.len() == self.limits.capacity {
-                keep_best(&mut scratch.keys, self.limits.top_n);
+                keep_largest(&mut scratch.keys, self.limits.top_n);
             }
         }
-        keep_best(&mut scratch.keys, self.limits.top_n);
-        scratch.keys.sort_unstable_by(|a, b| b.cmp(a));
-        scratch.list.clear();
-        scratch.list.extend(scratch.keys.iter().copied().map(scored_item_of));
+        rank(&mut scratch.keys, self.limits.top_n, &mut scratch.list);
         Ok(())
     }
 }

@@ -118,6 +118,16 @@ fn many_items_make_the_threshold_rise() {
 }
 
 #[test]
+fn of_equal_scores_beyond_any_number_the_lowest_items_are_kept() {
+    let mut fixture = Fixture::new(11, 25, 4_000, 2, false, false, 3);
+    fixture.item_factors.fill(0.5);
+    fixture.assert_equal_to_naive(30);
+    // Better ones come last, when the list is full of equal ones.
+    (3_000 * 2..3_020 * 2).for_each(|place| fixture.item_factors[place] = 0.75);
+    fixture.assert_equal_to_naive(30);
+}
+
+#[test]
 fn the_widest_factors_span_several_item_blocks() {
     Fixture::new(3, 17, 700, 1024, true, false, 10).assert_equal_to_naive(20);
 }
@@ -154,6 +164,21 @@ fn a_user_who_has_seen_everything_gets_an_empty_list() {
     let fixture = Fixture::new(6, 3, 50, 4, false, false, 100);
     for set in InstructionSet::available() {
         assert!(fixture.fast(&[0, 1, 2], 10, set).unwrap().iter().all(Vec::is_empty));
+    }
+}
+
+#[test]
+fn single_items_have_the_scores_of_their_definition() {
+    let fixture = Fixture::new(12, 9, 50, 13, true, false, 0);
+    let model = fixture.model();
+    for (user, items) in [(0, vec![]), (3, vec![7]), (8, vec![49, 0, 0, 13, 21, 4, 5, 6, 7]), (1, (0..50).collect())] {
+        let mut scored = vec![];
+        score_items(&model, user, &items, &mut scored);
+        let of_item = |&item: &u32| {
+            let (u, i) = (user as usize, item as usize);
+            ScoredItem { item, score: score(model.user(u), model.item(i), model.user_bias(u), model.item_bias(i)) }
+        };
+        assert_eq!(scored, items.iter().map(of_item).collect::<Vec<_>>());
     }
 }
 
@@ -241,9 +266,9 @@ fn bounds_name_the_first_row_that_is_not_finite() {
 #[test]
 fn keys_order_scores_and_come_back() {
     let scores = [f32::MIN, -1.5, -f32::MIN_POSITIVE, 0.0, f32::MIN_POSITIVE, 1.5, f32::MAX];
-    let keys: Vec<u64> = scores.iter().map(|&score| candidates::key_of(3, score)).collect();
+    let keys: Vec<u64> = scores.iter().map(|&score| ranking::key_of(3, score)).collect();
     assert!(keys.is_sorted_by(|a, b| a < b));
-    assert!(keys.iter().zip(scores).all(|(&key, score)| candidates::scored_item_of(key) == ScoredItem { item: 3, score }));
-    assert_eq!(candidates::key_of(1, -0.0), candidates::key_of(1, 0.0));
-    assert!(candidates::key_of(1, 2.0) > candidates::key_of(2, 2.0));
+    assert!(keys.iter().zip(scores).all(|(&key, score)| ranking::scored_item_of(key) == ScoredItem { item: 3, score }));
+    assert_eq!(ranking::key_of(1, -0.0), ranking::key_of(1, 0.0));
+    assert!(ranking::key_of(1, 2.0) > ranking::key_of(2, 2.0));
 }

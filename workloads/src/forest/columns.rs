@@ -4,9 +4,9 @@
 use super::choices::TaskChoice;
 use super::layout::{ColumnLayout, ColumnRole, FeatureColumn};
 use super::model::{FeatureSpec, FeatureType};
-use super::packed::{self, Packed};
 use super::settings::TrainSettings;
 use super::target::{self, ClassLabels, Target};
+use crate::packed::{self, Packed};
 use crate::table::{Column, TableSource, TextColumn};
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::artifact::NewArray;

@@ -3,10 +3,10 @@
 
 use super::choices::{ClassWeight, CriterionChoice, MaxFeatures};
 use super::model::TaskSpec;
-use super::packed::{self, Packed};
 use super::rows::RowBlocks;
 use super::settings::TrainSettings;
 use super::training_data::{TrainingParts, refusal};
+use crate::packed::{self, Packed};
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::artifact::NewArray;
 use paceline_common::failure::Failure;

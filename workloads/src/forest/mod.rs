@@ -13,7 +13,6 @@ mod merge;
 pub mod model;
 mod oob_table;
 mod out_of_bag;
-mod packed;
 mod permutation;
 pub mod predict;
 mod predict_blocks;

@@ -3,8 +3,8 @@
 
 use super::model::TaskSpec;
 use super::out_of_bag::SCORE_BYTES;
-use super::packed::{self, Packed};
 use super::target::ClassLabels;
+use crate::packed::{self, Packed};
 use crate::publish::{self, StagedFile};
 use crate::table::{MISSING_CODE, OutputColumn, OutputType, TableFormat, TableWriter};
 use paceline_common::artifact::NewArray;

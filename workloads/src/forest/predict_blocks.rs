@@ -2,9 +2,9 @@
 //! hands columns to the kernel, and must not know how the output is written.
 
 use super::model::{ForestModel, TaskSpec};
-use super::packed::{self, Packed};
 use super::predict_leaves;
 use super::training_data::refusal;
+use crate::packed::{self, Packed};
 use crate::table::{BlockColumn, BlockIndex, TableSource, TargetSchema, UNSEEN_CODE};
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::artifact::NewArray;

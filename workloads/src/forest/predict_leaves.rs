@@ -2,9 +2,9 @@
 //! know how the blocks become files.
 
 use super::model::ForestModel;
-use super::packed::{self, Packed};
 use super::predict_blocks::{BlockFacts, raw_rows};
 use super::training_data::refusal;
+use crate::packed::{self, Packed};
 use crate::table::{BlockColumn, OutputColumn, OutputType, TableWriter};
 use paceline_common::artifact::NewArray;
 use paceline_common::failure::Failure;

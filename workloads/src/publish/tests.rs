@@ -95,7 +95,7 @@ fn with_force_old_files_and_directories_give_way() {
             let fixture = Fixture::new(names, true);
             if old_is_directory {
                 fs::create_dir(fixture.output().path).unwrap();
-                fs::write(fixture.output().path.join("old"), "old").unwrap();
+                fs::write(fixture.output().path.join("part-00007.parquet"), "old").unwrap();
             } else {
                 fs::write(fixture.output().path, "old").unwrap();
             }
@@ -105,6 +105,17 @@ fn with_force_old_files_and_directories_give_way() {
             assert!(task.stands_already());
             assert_eq!(fixture.entries(), ["out"]);
         }
+    }
+}
+
+#[test]
+fn a_directory_of_other_things_is_never_replaced() {
+    for names in SHAPES {
+        let fixture = Fixture::new(names, true);
+        fs::create_dir(fixture.output().path).unwrap();
+        fs::write(fixture.output().path.join("thesis.tex"), "years of work").unwrap();
+        let refused = check_output(&fixture.output(), &[]).unwrap_err().message;
+        assert!(refused.contains("out: is a directory that holds") && refused.contains("thesis.tex"), "{refused}");
     }
 }
 

@@ -1,5 +1,6 @@
-//! The first stage: one item that looks at every value of the model and finds out who is to be recommended to. Its result is small,
-//! and says how many items the stages after it have.
+//! The first stage, which looks at every value of the model and finds out who is to be recommended to. Its first item does the latter and
+//! says how many items the stages after it have; each of the others looks at a block of factors, so that a large model is not one node's
+//! to read. All results are small.
 
 use super::model::ModelFile;
 use super::settings::{RecommendSettings, UserChoice};
@@ -17,38 +18,63 @@ pub(super) struct CheckedInput<'a> {
     pub(super) n_selected: u64,
     /// How many rows of the table of users named a user again.
     pub(super) n_repeated: u64,
+    /// How many rows of that table named a user whom the model lacks.
+    pub(super) n_unknown: u64,
     /// Of the items' rows.
     pub(super) item_bounds: RowBounds,
     /// The users; `None` for all, in the order of the model.
     users: Option<&'a [u32]>,
 }
 
-const N_HEADER_WORDS: usize = 5;
+const N_HEADER_WORDS: usize = 4;
 
-impl<'a> CheckedInput<'a> {
-    /// A header of five 64-bit words: users, repetitions, whether a list of users follows, and the bits of both bounds; then the list.
+/// What the first item found out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Selection<'a> {
+    n_selected: u64,
+    n_repeated: u64,
+    n_unknown: u64,
+    users: Option<&'a [u32]>,
+}
+
+impl<'a> Selection<'a> {
+    /// A header of four 64-bit words: users, repetitions, unknown ones, and whether a list of users follows; then the list.
     fn encode(&self, bytes: &mut Vec<u8>) {
-        let RowBounds { max_norm, max_abs_bias } = self.item_bounds;
-        let header = [self.n_selected, self.n_repeated, u64::from(self.users.is_some()), max_norm.to_bits(), max_abs_bias.to_bits()];
+        let header = [self.n_selected, self.n_repeated, self.n_unknown, u64::from(self.users.is_some())];
         bytes.extend_from_slice(bytemuck::bytes_of(&header));
         bytes.extend_from_slice(bytemuck::cast_slice(self.users.unwrap_or_default()));
     }
 
     fn decode(bytes: &'a [u8]) -> Option<Self> {
         let (header, list) = bytes.split_at_checked(N_HEADER_WORDS * size_of::<u64>())?;
-        let &[n_selected, n_repeated, has_list, max_norm, max_abs_bias] = bytemuck::try_cast_slice::<u8, u64>(header).ok()? else {
-            return None;
-        };
+        let &[n_selected, n_repeated, n_unknown, has_list] = bytemuck::try_cast_slice::<u8, u64>(header).ok()? else { return None };
         let list: &[u32] = bytemuck::try_cast_slice(list).ok()?;
-        let item_bounds = RowBounds { max_norm: f64::from_bits(max_norm), max_abs_bias: f64::from_bits(max_abs_bias) };
         let users = (has_list == 1).then_some(list);
         let is_sound = users.is_none_or(|users| users.len() as u64 == n_selected);
-        is_sound.then_some(Self { n_selected, n_repeated, item_bounds, users })
+        is_sound.then_some(Self { n_selected, n_repeated, n_unknown, users })
     }
+}
 
-    /// The result of the first stage.
+/// The bounds of a block's rows as its item's result.
+fn encode_bounds(RowBounds { max_norm, max_abs_bias }: RowBounds, bytes: &mut Vec<u8>) {
+    bytes.extend_from_slice(bytemuck::bytes_of(&[max_norm, max_abs_bias]));
+}
+
+fn decode_bounds(bytes: &[u8]) -> Option<RowBounds> {
+    let &[max_norm, max_abs_bias] = bytemuck::try_cast_slice::<u8, f64>(bytes).ok()? else { return None };
+    Some(RowBounds { max_norm, max_abs_bias })
+}
+
+impl<'a> CheckedInput<'a> {
+    /// The results of the first stage.
     pub(super) fn of(parts: &'a StageParts) -> Result<Self, Failure> {
-        parts.item(0)?.and_then(Self::decode).ok_or_else(|| Failure::storage("the result of the check of the model is missing or damaged"))
+        let damaged = || Failure::storage("a result of the check of the model is missing or damaged; submit the job again");
+        let Selection { n_selected, n_repeated, n_unknown, users } = parts.item(0)?.and_then(Selection::decode).ok_or_else(damaged)?;
+        let mut item_bounds = RowBounds::default();
+        for block in 1..parts.n_items() {
+            item_bounds = item_bounds.max(parts.item(block)?.and_then(decode_bounds).ok_or_else(damaged)?);
+        }
+        Ok(Self { n_selected, n_repeated, n_unknown, item_bounds, users })
     }
 
     /// Row of the user at `position` of those recommended to.
@@ -58,7 +84,7 @@ impl<'a> CheckedInput<'a> {
     }
 }
 
-/// The one item of the first stage.
+/// The first stage, opened.
 pub(super) struct CheckTask {
     model: ModelFile,
     users: Option<IdTable>,
@@ -72,19 +98,35 @@ impl CheckTask {
         Ok(Self { model, users, settings: settings.clone() })
     }
 
-    fn check(&self, outputs: &mut ItemOutputs) -> Result<(), Failure> {
-        let item_bounds = self.model.check_values()?;
-        let n_users = self.model.factors()?.n_users();
-        let checked = CheckedInput { n_selected: n_users as u64, n_repeated: 0, item_bounds, users: None };
+    /// How many items the stage has for a model.
+    pub(super) fn n_items(model: &ModelFile) -> Result<u64, Failure> {
+        Ok(1 + model.n_factor_blocks()?)
+    }
+
+    fn check(&self, item: u64, outputs: &mut ItemOutputs) -> Result<(), Failure> {
+        match item.checked_sub(1) {
+            None => self.select(outputs),
+            Some(block) => {
+                let bounds = self.model.check_factor_block(block)?;
+                outputs.push_with(|bytes| encode_bounds(bounds, bytes));
+                Ok(())
+            }
+        }
+    }
+
+    fn select(&self, outputs: &mut ItemOutputs) -> Result<(), Failure> {
+        self.model.check_all_but_factors()?;
+        let (n_users, _) = self.model.shape()?;
+        let all = Selection { n_selected: n_users as u64, n_repeated: 0, n_unknown: 0, users: None };
         match (&self.users, &self.settings.users) {
             (Some(table), UserChoice::File(path)) => {
-                let named = table.read_users(&self.model.user_index()?, path)?;
+                let (named, n_unknown) = table.read_users(&self.model.user_index()?, self.settings.unknown_users, path)?;
                 let users = without_repetitions(&named, n_users);
                 let n_repeated = (named.len() - users.len()) as u64;
-                let checked = CheckedInput { n_selected: users.len() as u64, n_repeated, users: Some(&users), ..checked };
-                outputs.push_with(|bytes| checked.encode(bytes));
+                let selection = Selection { n_selected: users.len() as u64, n_repeated, n_unknown, users: Some(&users) };
+                outputs.push_with(|bytes| selection.encode(bytes));
             }
-            _ => outputs.push_with(|bytes| checked.encode(bytes)),
+            _ => outputs.push_with(|bytes| all.encode(bytes)),
         }
         Ok(())
     }
@@ -92,7 +134,7 @@ impl CheckTask {
 
 impl StageTask for CheckTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
-        self.check(outputs).map_err(|failure| ItemFailure { item: block.start, failure })
+        (block.start..block.end).try_for_each(|item| self.check(item, outputs).map_err(|failure| ItemFailure { item, failure }))
     }
 }
 
@@ -109,18 +151,17 @@ mod tests {
 
     #[test]
     fn a_result_comes_back_and_a_damaged_one_does_not() {
-        let item_bounds = RowBounds { max_norm: 1.5, max_abs_bias: 0.25 };
         for users in [None, Some(&[7_u32, 3, 9][..])] {
-            let checked = CheckedInput { n_selected: 3, n_repeated: 2, item_bounds, users };
-            let mut words = vec![0_u64; 8];
+            let selection = Selection { n_selected: 3, n_repeated: 2, n_unknown: 1, users };
+            let mut words = vec![0_u64; 6];
             let mut bytes = vec![];
-            checked.encode(&mut bytes);
+            selection.encode(&mut bytes);
             bytemuck::cast_slice_mut(&mut words)[..bytes.len()].copy_from_slice(&bytes);
             let aligned = &bytemuck::cast_slice(&words)[..bytes.len()];
-            assert_eq!(CheckedInput::decode(aligned), Some(checked));
-            assert_eq!(CheckedInput::decode(&aligned[..N_HEADER_WORDS * 8 - 1]), None);
+            assert_eq!(Selection::decode(aligned), Some(selection));
+            assert_eq!(Selection::decode(&aligned[..N_HEADER_WORDS * 8 - 1]), None);
             if users.is_some() {
-                assert_eq!(CheckedInput::decode(&aligned[..aligned.len() - 4]), None);
+                assert_eq!(Selection::decode(&aligned[..aligned.len() - 4]), None);
             }
         }
         assert_eq!(without_repetitions(&[3, 1, 3, 0, 1], 4), [3, 1, 0]);

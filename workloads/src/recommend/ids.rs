@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The ids of a model's users or items, in place.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum ModelIds<'a> {
+pub(crate) enum ModelIds<'a> {
     /// The model has none: a row's number is its id.
     RowNumbers { n_rows: usize },
     /// One number a row.
@@ -21,14 +21,14 @@ pub(super) enum ModelIds<'a> {
 
 /// Texts of one width: UTF-8, padded with zeros.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PaddedTexts<'a> {
+pub(crate) struct PaddedTexts<'a> {
     bytes: &'a [u8],
     width: usize,
 }
 
 impl<'a> PaddedTexts<'a> {
     /// The text of a row; nothing where it is no UTF-8, which [`ModelIds::check`] refuses.
-    pub(super) fn get(&self, row: usize) -> Option<&'a str> {
+    pub(crate) fn get(&self, row: usize) -> Option<&'a str> {
         let padded = self.bytes.get(row * self.width..(row + 1) * self.width)?;
         let len = padded.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         std::str::from_utf8(&padded[..len]).ok()
@@ -41,7 +41,7 @@ impl<'a> PaddedTexts<'a> {
 
 impl<'a> ModelIds<'a> {
     /// The ids in array `name` of the model, where it has one; refused where there are not `n_rows`.
-    pub(super) fn of(model: &'a Artifact, name: &str, n_rows: usize) -> Result<Self, Failure> {
+    pub(crate) fn of(model: &'a Artifact, name: &str, n_rows: usize) -> Result<Self, Failure> {
         match model.arrays().get(name).map(|info| info.dtype) {
             None => Ok(Self::RowNumbers { n_rows }),
             Some(Dtype::U8) => {
@@ -57,7 +57,7 @@ impl<'a> ModelIds<'a> {
     }
 
     /// Builds the way back from an id to its row. Refuses a text that is no UTF-8 and an id that occurs twice; `name` is the array's.
-    pub(super) fn index(self, model: &Artifact, name: &str) -> Result<IdIndex<'a>, Failure> {
+    pub(crate) fn index(self, model: &Artifact, name: &str) -> Result<IdIndex<'a>, Failure> {
         let twice = |(first, second, id): (usize, usize, String)| {
             model.refuse(&format!("array {name} has {id} in rows {first} and {second}; make ids unique"))
         };
@@ -87,7 +87,7 @@ fn rows_by_id<T: Hash + Eq + Copy + ToString>(ids: impl Iterator<Item = T>) -> R
 
 /// From an id to its row.
 #[derive(Debug)]
-pub(super) enum IdIndex<'a> {
+pub(crate) enum IdIndex<'a> {
     RowNumbers { n_rows: usize },
     Numbers(HashMap<i64, u32>),
     Texts(HashMap<&'a str, u32>),
@@ -95,7 +95,7 @@ pub(super) enum IdIndex<'a> {
 
 impl IdIndex<'_> {
     /// The rows of `ids` in their order. Refused: an id that the model lacks. `what` is "user" or "item", `table` the ids' file.
-    pub(super) fn rows_of(&self, ids: &Ids, what: &str, table: &Path) -> Result<Vec<u32>, Failure> {
+    pub(crate) fn rows_of(&self, ids: &Ids, what: &str, table: &Path) -> Result<Vec<u32>, Failure> {
         let unknown = |id: &dyn std::fmt::Display| {
             let hint = if matches!(self, Self::RowNumbers { .. }) {
                 format!("; it has no {what}_ids, so {what}s are numbered from 0")
@@ -111,6 +111,17 @@ impl IdIndex<'_> {
                     texts.levels.iter().map(|id| self.row_of_text(id).ok_or_else(|| unknown(id))).collect::<Result<Vec<u32>, _>>()?;
                 let no_level = || Failure::bad_input(format!("{}: a {what} is missing", table.display()));
                 texts.codes.iter().map(|&code| rows.get(code as usize).copied().ok_or_else(no_level)).collect()
+            }
+        }
+    }
+
+    /// The rows of `ids` in their order; `None` where the model lacks one.
+    pub(crate) fn find(&self, ids: &Ids) -> Vec<Option<u32>> {
+        match ids {
+            Ids::Int(numbers) => numbers.iter().map(|&id| self.row_of_number(id)).collect(),
+            Ids::Text(texts) => {
+                let rows: Vec<Option<u32>> = texts.levels.iter().map(|id| self.row_of_text(id)).collect();
+                texts.codes.iter().map(|&code| rows.get(code as usize).copied().flatten()).collect()
             }
         }
     }

@@ -1,9 +1,9 @@
-//! The stage that a table of seen items asks for: one item that turns it into compressed sparse rows, together with what the model
-//! file says of seen items. The rows are mapped by every node that scores.
+//! The stages that a table of seen items or of candidates asks for: one item each, which turns the table into compressed sparse rows;
+//! those of seen items together with what the model file says of them. The rows are mapped by every node that scores.
 
 use super::model::ModelFile;
-use super::settings::RecommendSettings;
-use super::tables::IdTable;
+use super::settings::{RecommendSettings, UnknownUsers};
+use super::tables::{IdTable, Pairs};
 use crate::workload::{ItemFailure, JobContext, StageTask};
 use paceline_common::failure::Failure;
 use paceline_common::part::{ItemOutputs, StageParts};
@@ -12,27 +12,40 @@ use paceline_kernels::recommend::SeenItems;
 use std::path::PathBuf;
 
 /// The one item of the stage.
-pub(super) struct SeeTask {
+pub(super) struct PairsTask {
     model: ModelFile,
     table: IdTable,
     path: PathBuf,
+    unknown_users: UnknownUsers,
+    /// Whether what the model knows to be seen is added.
+    are_seen: bool,
 }
 
-impl SeeTask {
-    pub(super) fn open(model: ModelFile, settings: &RecommendSettings, job: &JobContext<'_>) -> Result<Self, Failure> {
+impl PairsTask {
+    /// Of the table of seen items. Whom or what the model lacks makes no difference there.
+    pub(super) fn open_seen(model: ModelFile, settings: &RecommendSettings, job: &JobContext<'_>) -> Result<Self, Failure> {
         let (Some(table), Some(path)) = (IdTable::seen(settings)?, settings.seen.clone()) else {
             return Err(Failure::storage("the job has a stage for a table of seen items, but no such table"));
         };
         table.verify(job.record)?;
-        Ok(Self { model, table, path })
+        Ok(Self { model, table, path, unknown_users: UnknownUsers::Skip, are_seen: true })
+    }
+
+    /// Of the table of candidates.
+    pub(super) fn open_candidates(model: ModelFile, settings: &RecommendSettings, job: &JobContext<'_>) -> Result<Self, Failure> {
+        let (Some(table), Some(path)) = (IdTable::candidates(settings)?, settings.candidates.clone()) else {
+            return Err(Failure::storage("the job has a stage for a table of candidates, but no such table"));
+        };
+        table.verify(job.record)?;
+        Ok(Self { model, table, path, unknown_users: settings.unknown_users, are_seen: false })
     }
 
     fn collect(&self, outputs: &mut ItemOutputs) -> Result<(), Failure> {
-        let (users, items) = self.table.read_pairs(&self.model.user_index()?, &self.model.item_index()?, &self.path)?;
-        let known = self.model.seen()?;
-        let (indptr, indices) = rows_of_pairs(&users, &items, self.model.factors()?.n_users(), known);
+        let Pairs { users, items, n_left_out } = self.table.read_pairs(&self.model, self.unknown_users, &self.path)?;
+        let known = if self.are_seen { self.model.seen()? } else { SeenItems::default() };
+        let (indptr, indices) = rows_of_pairs(&users, &items, self.model.shape()?.0, known);
         outputs.push_with(|bytes| {
-            bytes.extend_from_slice(bytemuck::bytes_of(&(indptr.len() as u64)));
+            bytes.extend_from_slice(bytemuck::bytes_of(&[n_left_out, indptr.len() as u64]));
             bytes.extend_from_slice(bytemuck::cast_slice(&indptr));
             bytes.extend_from_slice(bytemuck::cast_slice(&indices));
         });
@@ -40,22 +53,22 @@ impl SeeTask {
     }
 }
 
-impl StageTask for SeeTask {
+impl StageTask for PairsTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
         self.collect(outputs).map_err(|failure| ItemFailure { item: block.start, failure })
     }
 }
 
-/// The rows that the stage left, in place.
-pub(super) fn seen_items_of(parts: &StageParts) -> Result<SeenItems<'_>, Failure> {
-    parts.item(0)?.and_then(decode).ok_or_else(|| Failure::storage("the rows of seen items are missing or damaged"))
+/// What such a stage left, in place: rows of items by user, and how many rows of the table were left out.
+pub(super) fn rows_of(parts: &StageParts) -> Result<(SeenItems<'_>, u64), Failure> {
+    parts.item(0)?.and_then(decode).ok_or_else(|| Failure::storage("the rows of a table of items are missing or damaged"))
 }
 
-fn decode(bytes: &[u8]) -> Option<SeenItems<'_>> {
-    let (n_pointers, rest) = bytes.split_at_checked(size_of::<u64>())?;
-    let &[n_pointers] = bytemuck::try_cast_slice::<u8, u64>(n_pointers).ok()? else { return None };
+fn decode(bytes: &[u8]) -> Option<(SeenItems<'_>, u64)> {
+    let (header, rest) = bytes.split_at_checked(2 * size_of::<u64>())?;
+    let &[n_left_out, n_pointers] = bytemuck::try_cast_slice::<u8, u64>(header).ok()? else { return None };
     let (indptr, indices) = rest.split_at_checked(usize::try_from(n_pointers).ok()?.checked_mul(size_of::<u64>())?)?;
-    Some(SeenItems::trusted(bytemuck::try_cast_slice(indptr).ok()?, bytemuck::try_cast_slice(indices).ok()?))
+    Some((SeenItems::trusted(bytemuck::try_cast_slice(indptr).ok()?, bytemuck::try_cast_slice(indices).ok()?), n_left_out))
 }
 
 /// Pairs and rows that are known already as one set of rows: every item of a user once, ascending. Row pointers and indices.

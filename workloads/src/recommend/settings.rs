@@ -39,11 +39,20 @@ pub struct RecommendSettings {
     #[arg(long, value_name = "FILE")]
     #[serde(default)]
     pub seen: Option<PathBuf>,
+    /// A table of the items that each user may be recommended, one row for each user and item; only these are scored. A user without
+    /// a row gets no list. Items that the model lacks are left out and counted.
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    pub candidates: Option<PathBuf>,
+    /// What to do with users of --users or --candidates that the model lacks: refuse the table, or leave them out and count them.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    #[serde(default)]
+    pub unknown_users: UnknownUsers,
     /// The column of users in these tables. Without it: user or user_id, or else the first.
     #[arg(long, value_name = "COL")]
     #[serde(default)]
     pub user_column: Option<String>,
-    /// The column of items in the table of seen items. Without it: item or item_id, or else the second.
+    /// The column of items in the tables of seen items and of candidates. Without it: item or item_id, or else the second.
     #[arg(long, value_name = "COL")]
     #[serde(default)]
     pub item_column: Option<String>,
@@ -55,6 +64,17 @@ pub struct RecommendSettings {
 
 fn default_top() -> u32 {
     10
+}
+
+/// What becomes of users that the model lacks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownUsers {
+    /// The table is refused.
+    #[default]
+    Error,
+    /// They are left out and counted.
+    Skip,
 }
 
 /// Whom to recommend to.
@@ -103,18 +123,23 @@ impl Settings for RecommendSettings {
         if let UserChoice::File(path) = &mut self.users {
             *path = base.join(&*path);
         }
-        self.seen = self.seen.take().map(|path| base.join(path));
+        for path in [&mut self.seen, &mut self.candidates] {
+            *path = path.take().map(|path| base.join(path));
+        }
     }
 
     fn check(self, _seed: u64) -> Result<Box<dyn Workload>, Refusal> {
         if self.top == 0 {
             return Err(Refusal::bad_input("--top 0: recommends nothing; ask for at least 1 item"));
         }
-        if self.item_column.is_some() && self.seen.is_none() {
-            return Err(Refusal::bad_input("--item-column: there is no table that it could name a column of; give --seen too"));
+        let has_pairs = self.seen.is_some() || self.candidates.is_some();
+        if self.item_column.is_some() && !has_pairs {
+            let message = "--item-column: there is no table that it could name a column of; give --seen or --candidates too";
+            return Err(Refusal::bad_input(message));
         }
-        if self.user_column.is_some() && self.seen.is_none() && self.users == UserChoice::All {
-            return Err(Refusal::bad_input("--user-column: there is no table that it could name a column of; give --users or --seen too"));
+        if self.user_column.is_some() && !has_pairs && self.users == UserChoice::All {
+            let message = "--user-column: there is no table that it could name a column of; give --users, --seen or --candidates too";
+            return Err(Refusal::bad_input(message));
         }
         let destination = destination_of(&self.out)?;
         // Without the slash that may end the name of a directory.

@@ -1,8 +1,10 @@
-//! The tables of users and of seen items: which of their columns are meant, and their ids as rows of the model.
+//! The tables of users, of seen items and of candidates: which of their columns are meant, and their ids as rows of the model.
 
 use super::ids::IdIndex;
-use super::settings::{RecommendSettings, UserChoice};
-use crate::table::{Ids, Schema, TableSource};
+use super::model::ModelFile;
+use super::settings::{RecommendSettings, UnknownUsers, UserChoice};
+use crate::interactions::pick_column;
+use crate::table::{Ids, TableSource};
 use paceline_common::failure::Failure;
 use paceline_common::job::{InputIdentity, JobRecord};
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::path::Path;
 pub(super) struct IdTable {
     source: TableSource,
     user_column: String,
-    /// Only of a table of seen items.
+    /// Only of a table of pairs.
     item_column: Option<String>,
 }
 
@@ -26,8 +28,16 @@ impl IdTable {
 
     /// The table of seen items, where there is one.
     pub(super) fn seen(settings: &RecommendSettings) -> Result<Option<Self>, Failure> {
-        let Some(path) = &settings.seen else { return Ok(None) };
-        let source = TableSource::open(std::slice::from_ref(path))?;
+        settings.seen.as_deref().map(|path| Self::pairs(path, settings)).transpose()
+    }
+
+    /// The table of candidates, where there is one.
+    pub(super) fn candidates(settings: &RecommendSettings) -> Result<Option<Self>, Failure> {
+        settings.candidates.as_deref().map(|path| Self::pairs(path, settings)).transpose()
+    }
+
+    fn pairs(path: &Path, settings: &RecommendSettings) -> Result<Self, Failure> {
+        let source = TableSource::open(&[path.to_owned()])?;
         let user_column = pick_column(&source, path, settings.user_column.as_deref(), "user", 0)?;
         let item_column = pick_column(&source, path, settings.item_column.as_deref(), "item", 1)?;
         if user_column == item_column {
@@ -37,7 +47,7 @@ impl IdTable {
             );
             return Err(Failure::bad_input(message));
         }
-        Ok(Some(Self { source, user_column, item_column: Some(item_column) }))
+        Ok(Self { source, user_column, item_column: Some(item_column) })
     }
 
     /// The files that make up the table, as they are now.
@@ -57,37 +67,60 @@ impl IdTable {
         Ok(())
     }
 
-    /// The users, row by row, as rows of the model.
-    pub(super) fn read_users(&self, index: &IdIndex<'_>, path: &Path) -> Result<Vec<u32>, Failure> {
+    /// The users, row by row, as rows of the model, and how many rows name one that it lacks.
+    pub(super) fn read_users(&self, index: &IdIndex<'_>, unknown: UnknownUsers, path: &Path) -> Result<(Vec<u32>, u64), Failure> {
         let ids = self.source.read_ids(&[&self.user_column])?;
-        let users = ids.first().map_or(Ok(vec![]), |ids| index.rows_of(ids, "user", path))?;
+        let none = Ids::Int(vec![]);
+        let ids = ids.first().unwrap_or(&none);
+        let users = match unknown {
+            UnknownUsers::Error => index.rows_of(ids, "user", path)?,
+            UnknownUsers::Skip => index.find(ids).into_iter().flatten().collect(),
+        };
         if users.is_empty() {
-            Err(Failure::bad_input(format!("{}: names no users; put at least one in", path.display())))
+            Err(Failure::bad_input(format!("{}: names no users of the model; put at least one in", path.display())))
         } else {
-            Ok(users)
+            let n_unknown = (ids.len() - users.len()) as u64;
+            Ok((users, n_unknown))
         }
     }
 
-    /// The users and items, row by row, as rows of the model.
-    pub(super) fn read_pairs(&self, users: &IdIndex<'_>, items: &IdIndex<'_>, path: &Path) -> Result<(Vec<u32>, Vec<u32>), Failure> {
+    /// The users and items of rows that have both in the model, and how many have not. Refused: a table all of whose rows have not.
+    pub(super) fn read_pairs(&self, model: &ModelFile, unknown: UnknownUsers, path: &Path) -> Result<Pairs, Failure> {
         let columns: Vec<&str> = [Some(&self.user_column), self.item_column.as_ref()].into_iter().flatten().map(String::as_str).collect();
         let ids = self.source.read_ids(&columns)?;
         let none = Ids::Int(vec![]);
-        let user_rows = users.rows_of(ids.first().unwrap_or(&none), "user", path)?;
-        let item_rows = items.rows_of(ids.get(1).unwrap_or(&none), "item", path)?;
-        Ok((user_rows, item_rows))
+        let (users, items) = (ids.first().unwrap_or(&none), ids.get(1).unwrap_or(&none));
+        let user_index = model.user_index()?;
+        let user_rows = match unknown {
+            UnknownUsers::Error => user_index.rows_of(users, "user", path)?.into_iter().map(Some).collect(),
+            UnknownUsers::Skip => user_index.find(users),
+        };
+        let mut pairs = Pairs::default();
+        for (user, item) in user_rows.into_iter().zip(model.item_index()?.find(items)) {
+            if let (Some(user), Some(item)) = (user, item) {
+                pairs.users.push(user);
+                pairs.items.push(item);
+            } else {
+                pairs.n_left_out += 1;
+            }
+        }
+        if pairs.users.is_empty() && pairs.n_left_out > 0 {
+            return Err(Failure::bad_input(format!(
+                "{}: no row names a user and an item of the model (the first: user {}, item {}); give ids as the model has them",
+                path.display(),
+                users.shown(0),
+                items.shown(0)
+            )));
+        }
+        Ok(pairs)
     }
 }
 
-/// The column `chosen` by a person; else the one called `what` or `what`_id; else the one at `place`.
-fn pick_column(source: &TableSource, path: &Path, chosen: Option<&str>, what: &str, place: usize) -> Result<String, Failure> {
-    let Schema { fields, .. } = source.schema();
-    if let Some(name) = chosen {
-        let idx = source.column_idx(name)?;
-        return Ok(fields.get(idx).map_or_else(|| name.to_owned(), |field| field.name.clone()));
-    }
-    let by_name = |name: &str| fields.iter().find(|field| field.name == name);
-    let found = by_name(what).or_else(|| by_name(&format!("{what}_id"))).or_else(|| fields.get(place));
-    let missing = || Failure::bad_input(format!("{}: has no column of {what}s; name one with --{what}-column", path.display()));
-    found.map(|field| field.name.clone()).ok_or_else(missing)
+/// Pairs of a user and an item.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    pub(super) users: Vec<u32>,
+    pub(super) items: Vec<u32>,
+    /// Rows whose user or item the model lacks.
+    pub(super) n_left_out: u64,
 }

@@ -74,6 +74,8 @@ impl Fixture {
             users: UserChoice::All,
             top: 10,
             seen: None,
+            candidates: None,
+            unknown_users: UnknownUsers::Error,
             user_column: None,
             item_column: None,
             force: false,
@@ -368,8 +370,8 @@ fn tables_that_do_not_fit_the_model_are_refused() {
     assert!(fixture.refusal().contains("missing.csv"));
     fixture.settings.users = UserChoice::All;
     let cases = [
-        ("user,item\n0,6\n", "item 6 is not in the model"),
-        ("user,item\n9,0\n", "user 9"),
+        ("user,item\n0,6\n", "no row names a user and an item of the model"),
+        ("user,item\n9,0\n", "no row names a user"),
         ("user\n0\n", "--item-column"),
         ("item,when\n0,1\n", "--user-column"),
     ];
@@ -378,6 +380,39 @@ fn tables_that_do_not_fit_the_model_are_refused() {
         let message = fixture.refusal();
         assert!(message.contains(expected), "{message}");
     }
+}
+
+#[test]
+fn candidates_alone_are_scored() {
+    let mut fixture = Fixture::new(TestModel::of_shape(5, 40, 3));
+    let mut text = "user,item\n0,999\n77,1\n".to_owned();
+    let candidates: HashSet<(usize, usize)> =
+        (0..4).flat_map(|user| (0..40).map(move |item| (user, item))).filter(|(u, i)| (u + i) % 3 == 0).collect();
+    candidates.iter().for_each(|(user, item)| text.push_str(&format!("{user},{item}\n")));
+    fixture.settings.candidates = Some(fixture.file("candidates.csv", &text));
+    fixture.settings.seen = Some(fixture.file("seen.csv", "user,item\n0,3\n1,2\n8,8\n"));
+    assert!(fixture.refusal().contains("user 77 is not in the model"));
+    fixture.settings.unknown_users = UnknownUsers::Skip;
+    let summary = fixture.run("out.csv", &Partition::of(2, 2));
+    assert_eq!(fact(&summary, "rows of candidates that the model lacks"), Some("2"));
+    assert_eq!(fact(&summary, "rows of seen items that the model lacks"), Some("1"));
+    assert_eq!(fact(&summary, "users without a list"), Some("1"), "the last user has no candidates");
+    // Whatever is no candidate counts as seen.
+    let mut seen: HashSet<(usize, usize)> = [(0, 3), (1, 2)].into();
+    seen.extend((0..5).flat_map(|user| (0..40).map(move |item| (user, item))).filter(|pair| !candidates.contains(pair)));
+    let expected = as_text(fixture.naive(&[0, 1, 2, 3, 4], 10, &seen));
+    assert_eq!(read(&fixture.dir.path().join("out.csv")), expected);
+}
+
+#[test]
+fn users_that_the_model_lacks_can_be_left_out() {
+    let mut fixture = Fixture::new(TestModel::of_shape(4, 12, 3));
+    fixture.settings.users = UserChoice::File(fixture.file("users.csv", "user\n3\n44\n1\n-2\n"));
+    assert!(fixture.refusal().contains("user 44 is not in the model"));
+    fixture.settings.unknown_users = UnknownUsers::Skip;
+    let summary = fixture.run("out.csv", &Partition::of(1, 1));
+    assert_eq!(fact(&summary, "users that the model lacks, left out"), Some("2"));
+    assert_eq!(read(&fixture.dir.path().join("out.csv")), as_text(fixture.naive(&[3, 1], 10, &HashSet::new())));
 }
 
 #[test]

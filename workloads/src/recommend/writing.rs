@@ -6,12 +6,13 @@ use super::ids::ModelIds;
 use super::model::ModelFile;
 use super::scoring::decode_list;
 use super::{Destination, PARQUET};
-use crate::publish;
+use crate::publish::{self, StagedFile};
 use crate::table::{OutputColumn, OutputType, TableFormat, TableWriter};
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::failure::Failure;
 use paceline_common::part::{ItemOutputs, StageParts};
 use paceline_common::range::ItemRange;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// Users of one file of a directory: files of some ten megabytes, which readers like, and enough of them to write side by side.
@@ -19,12 +20,42 @@ pub(super) const USERS_PER_FILE: u64 = 16_384;
 /// Rows handed to the table's writer at once.
 const ROWS_PER_APPEND: usize = 16_384;
 
+/// What is known of a file of lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct WrittenLists {
+    pub(super) file: StagedFile,
+    /// Users for whom nothing was left to recommend.
+    pub(super) n_without_list: u64,
+    /// Users for whom less was left than was asked for, but something.
+    pub(super) n_shorter: u64,
+}
+
+impl WrittenLists {
+    /// Those of all files, in their order.
+    pub(super) fn all(written: &StageParts) -> Result<Vec<Self>, Failure> {
+        let decode = |bytes: &[u8]| {
+            serde_json::from_slice(bytes).map_err(|e| Failure::storage(format!("the record of a file of lists is damaged: {e}")))
+        };
+        let of_file = |file| match written.item(file)? {
+            Some(bytes) => decode(bytes),
+            None => Err(Failure::storage(format!("output file {file} was never written"))),
+        };
+        (0..written.n_items()).map(of_file).collect()
+    }
+
+    fn encode(&self) -> Result<Vec<u8>, Failure> {
+        serde_json::to_vec(self).map_err(|e| Failure::storage(format!("the record of a file of lists cannot be written: {e}")))
+    }
+}
+
 /// The stage, opened. Item i is the i-th file.
 pub(super) struct WriteTask {
     pub(super) model: ModelFile,
     pub(super) checked: StageParts,
     pub(super) lists: StageParts,
     pub(super) destination: Destination,
+    /// How many items were asked for.
+    pub(super) top_n: usize,
     pub(super) staging: PathBuf,
 }
 
@@ -53,18 +84,20 @@ impl WriteTask {
         let (user_ids, item_ids) = (self.model.user_ids()?, self.model.item_ids()?);
         let columns = [("user", id_type(user_ids)), ("item", id_type(item_ids)), ("rank", OutputType::U32), ("score", OutputType::F32)];
         let mut writer = TableWriter::create(&path, format, &columns)?;
-        let n_rows = self.write_lists(users, user_ids, item_ids, &mut writer)?;
+        let mut written = WrittenLists::default();
+        let n_rows = self.write_lists(users, (user_ids, item_ids), &mut writer, &mut written)?;
         writer.finish()?;
-        outputs.push(&publish::stage_file(&name, &path, n_rows)?.encode()?);
+        written.file = publish::stage_file(&name, &path, n_rows)?;
+        outputs.push(&written.encode()?);
         Ok(())
     }
 
     fn write_lists(
         &self,
         users: ItemRange,
-        user_ids: ModelIds<'_>,
-        item_ids: ModelIds<'_>,
+        (user_ids, item_ids): (ModelIds<'_>, ModelIds<'_>),
         writer: &mut TableWriter,
+        written: &mut WrittenLists,
     ) -> Result<u64, Failure> {
         let checked = CheckedInput::of(&self.checked)?;
         let mut rows = Rows { users: IdColumn::new(user_ids), items: IdColumn::new(item_ids), ranks: vec![], scores: vec![] };
@@ -74,6 +107,8 @@ impl WriteTask {
             let (items, scores) = decode_list(bytes).ok_or_else(|| Failure::storage(format!("the list of user {position} is damaged")))?;
             rows.add(checked.user(position), items, scores);
             n_rows += items.len() as u64;
+            written.n_without_list += u64::from(items.is_empty());
+            written.n_shorter += u64::from(!items.is_empty() && items.len() < self.top_n);
             if rows.scores.len() >= ROWS_PER_APPEND {
                 rows.append_to(writer)?;
             }

@@ -37,6 +37,14 @@ pub(crate) fn parse(cell: &str) -> Cell<'_> {
     }
 }
 
+/// What a person writes where a number, a date or a date with a time is wanted.
+pub(crate) fn number_or_moment(text: &str) -> Option<(f64, NumericKind)> {
+    match parse(text) {
+        Cell::Number(value, kind) => Some((value, kind)),
+        Cell::Missing | Cell::Text(_) => None,
+    }
+}
+
 fn number(cell: &str) -> Option<(f64, NumericKind)> {
     match cell.as_bytes() {
         [b'0'..=b'9' | b'+' | b'-' | b'.', ..] => plain_number(cell).or_else(|| moment(cell)),

@@ -131,7 +131,14 @@ fn unsupported(batch: &Batch<'_>, array: &ArrayRef, name: &str) -> Failure {
 }
 
 /// Puts [`Ids`] together.
-pub(crate) enum IdCollector {
+pub(crate) struct IdCollector {
+    ids: IdsSoFar,
+    /// Rows without an id; `None` where such a row is refused.
+    missing: Option<Vec<u64>>,
+    n_rows: u64,
+}
+
+enum IdsSoFar {
     /// So far whole numbers.
     Ints(Vec<i64>),
     /// Text.
@@ -141,100 +148,136 @@ pub(crate) enum IdCollector {
 }
 
 impl IdCollector {
-    /// Ids of which nothing is known.
+    /// Ids of which nothing is known; every row needs one.
     pub(crate) fn new() -> Self {
-        Self::Ints(Vec::new())
+        Self { ids: IdsSoFar::Ints(Vec::new()), missing: None, n_rows: 0 }
     }
 
-    /// The ids.
-    pub(crate) fn finish(self) -> Ids {
-        match self {
-            Self::Ints(ids) => Ids::Int(ids),
-            Self::Texts(interner) => Ids::Text(interner.finish()),
-            Self::TextLater => Ids::Text(Interner::default().finish()),
-        }
+    /// The same where a row may be without.
+    pub(crate) fn with_gaps() -> Self {
+        Self { missing: Some(Vec::new()), ..Self::new() }
     }
 
-    fn push_text(&mut self, text: &str) {
-        match self {
-            Self::Texts(interner) => interner.push(Some(text)),
-            Self::Ints(ids) => match cell::canonical_int(text) {
+    /// The ids, and which rows have none: there the id is 0 or [`MISSING_CODE`](crate::table::MISSING_CODE).
+    pub(crate) fn finish(self) -> (Ids, Vec<u64>) {
+        let ids = match self.ids {
+            IdsSoFar::Ints(ids) => Ids::Int(ids),
+            IdsSoFar::Texts(interner) => Ids::Text(interner.finish()),
+            IdsSoFar::TextLater => Ids::Text(Interner::default().finish()),
+        };
+        (ids, self.missing.unwrap_or_default())
+    }
+
+    /// Adds a cell of a CSV; `None` where it has no id.
+    fn push_cell(&mut self, cell: Option<&str>) {
+        match (&mut self.ids, cell) {
+            (IdsSoFar::Texts(interner), _) => interner.push(cell),
+            (IdsSoFar::Ints(ids), None) => ids.push(0),
+            (IdsSoFar::Ints(ids), Some(text)) => match cell::canonical_int(text) {
                 Some(id) => ids.push(id),
-                None if ids.is_empty() => {
-                    let mut interner = Interner::default();
-                    interner.push(Some(text));
-                    *self = Self::Texts(interner);
-                }
-                None => *self = Self::TextLater,
+                None => self.ids = self.start_text(text),
             },
-            Self::TextLater => {}
+            (IdsSoFar::TextLater, _) => {}
         }
     }
 
-    fn push_typed(&mut self, array: &ArrayRef, refuse: &mut impl FnMut(usize, &str)) -> Option<()> {
-        if let Self::Ints(ids) = self {
+    /// What becomes of the ids at the first that is no whole number.
+    fn start_text(&self, text: &str) -> IdsSoFar {
+        let n_missing = self.missing.as_ref().map_or(0, |missing| missing.len() as u64);
+        if n_missing < self.n_rows {
+            return IdsSoFar::TextLater;
+        }
+        let mut interner = Interner::with_missing(n_missing as usize);
+        interner.push(Some(text));
+        IdsSoFar::Texts(interner)
+    }
+
+    fn push_array(&mut self, array: &ArrayRef, flaws: &mut Flaws) -> Option<()> {
+        if let IdsSoFar::Ints(ids) = &mut self.ids {
+            let first_of_batch = ids.len();
             let mut row = 0;
             let pushed = typed::for_each_int(array, |id| {
                 match id {
                     IdValue::Int(id) => ids.push(id),
-                    IdValue::Missing => refuse(row, "is missing"),
-                    IdValue::TooLarge => refuse(row, "is above the largest id, 2^63 - 1"),
+                    IdValue::Missing => {
+                        flaws.missing.push(row);
+                        ids.push(0);
+                    }
+                    IdValue::TooLarge => _ = flaws.too_large.get_or_insert(row),
                 }
                 row += 1;
             });
             if pushed.is_some() {
                 return pushed;
             }
-            if !ids.is_empty() {
+            if first_of_batch > 0 {
                 return None;
             }
-            *self = Self::Texts(Interner::default());
+            self.ids = IdsSoFar::Texts(Interner::default());
         }
-        let Self::Texts(interner) = self else { return None };
-        if array.logical_null_count() > 0 {
-            let row = (0..array.len()).find(|&row| array.logical_nulls().is_some_and(|nulls| nulls.is_null(row)));
-            refuse(row.unwrap_or(0), "is missing");
+        let IdsSoFar::Texts(interner) = &mut self.ids else { return None };
+        if let Some(nulls) = array.logical_nulls().filter(|nulls| nulls.null_count() > 0) {
+            flaws.missing.extend((0..array.len()).filter(|&row| nulls.is_null(row)));
         }
         typed::append_texts(array.as_ref(), interner)
     }
 }
 
+/// Rows of a batch that have no id, or one that cannot be kept.
+#[derive(Default)]
+struct Flaws {
+    missing: Vec<usize>,
+    too_large: Option<usize>,
+}
+
 impl Collector for IdCollector {
     fn push(&mut self, batch: &Batch<'_>, place: usize, name: &str) -> Result<(), Failure> {
         let array = batch.column(place)?;
-        let mut refused: Option<Failure> = None;
-        let mut refuse = |row: usize, why: &str| {
-            let (path, place) = (batch.path.display(), batch.place(row));
-            let message = format!("{path}: {place}: the id in column '{name}' {why}; every row needs one");
-            refused.get_or_insert(Failure::bad_input(message));
-        };
+        let mut flaws = Flaws::default();
         let pushed = if batch.lines.is_some() {
             let mut row = 0;
             typed::for_each_text(array.as_ref(), |cell| {
-                let cell = cell.unwrap_or_default();
-                if cell::is_missing(cell.trim_ascii()) {
-                    refuse(row, "is missing");
+                let cell = cell.filter(|cell| !cell::is_missing(cell.trim_ascii()));
+                if cell.is_none() {
+                    flaws.missing.push(row);
                 }
-                self.push_text(cell);
+                self.push_cell(cell);
+                if let (None, Some(missing)) = (cell, &mut self.missing) {
+                    missing.push(self.n_rows);
+                }
+                self.n_rows += 1;
                 row += 1;
             })
         } else {
-            self.push_typed(array, &mut refuse)
+            let first_row = self.n_rows;
+            let pushed = self.push_array(array, &mut flaws);
+            self.n_rows += array.len() as u64;
+            if let Some(missing) = &mut self.missing {
+                missing.extend(flaws.missing.iter().map(|&row| first_row + row as u64));
+            }
+            pushed
         };
-        if let Some(failure) = refused {
-            return Err(failure);
+        let first_missing = flaws.missing.first().filter(|_| self.missing.is_none());
+        let missing = first_missing.map(|&row| (row, "is missing; every row needs one"));
+        let too_large = flaws.too_large.map(|row| (row, "is above the largest id, 2^63 - 1; convert the column to text"));
+        if let Some((row, why)) = missing.into_iter().chain(too_large).min() {
+            let (path, place) = (batch.path.display(), batch.place(row));
+            let message = format!("{path}: {place}: the id in column '{name}' {why}");
+            return Err(Failure::bad_input(message));
         }
         pushed.ok_or_else(|| {
             let (path, what) = (batch.path.display(), typed::logical_type(array.data_type()));
-            let message = format!("{path}: column '{name}' holds {}; ids must be whole numbers or text", what.noun());
+            let message = format!("{path}: column '{name}' holds {}; ids must be whole numbers or text; convert the column", what.noun());
             Failure::bad_input(message)
         })
     }
 
     fn restart_as_text(&mut self) -> bool {
-        let is_needed = matches!(self, Self::TextLater);
+        let is_needed = matches!(self.ids, IdsSoFar::TextLater);
         if is_needed {
-            *self = Self::Texts(Interner::default());
+            self.ids = IdsSoFar::Texts(Interner::default());
+            self.n_rows = 0;
+            self.missing.iter_mut().for_each(Vec::clear);
         }
         is_needed
     }

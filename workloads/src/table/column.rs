@@ -134,6 +134,16 @@ impl Ids {
         }
     }
 
+    /// The id of a row as a person reads it; empty behind the last row.
+    #[must_use]
+    pub fn shown(&self, row: usize) -> String {
+        match self {
+            Self::Int(ids) => ids.get(row).map(ToString::to_string),
+            Self::Text(column) => column.codes.get(row).and_then(|&code| column.levels.get(code as usize).cloned()),
+        }
+        .unwrap_or_default()
+    }
+
     /// Whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -10,8 +10,10 @@ mod arrow_ipc;
 mod arrow_ipc_layout;
 mod block_index;
 mod cell;
+mod cell_type;
 mod collect;
 mod column;
+mod copy;
 mod csv;
 mod csv_layout;
 mod input_files;
@@ -26,6 +28,10 @@ mod typed;
 mod write;
 mod write_csv;
 mod write_parquet;
+
+pub(crate) use cell::{canonical_text, number_or_moment};
+pub(crate) use cell_type::CellType;
+pub(crate) use copy::copy_rows;
 
 pub use block_index::{BlockIndex, ROWS_PER_BLOCK};
 pub use column::{Column, Ids, MISSING_CODE, NumericColumn, NumericKind, TextColumn, UNSEEN_CODE};

@@ -3,6 +3,7 @@
 use crate::table::arrow_ipc::ArrowIpcFile;
 use crate::table::block_index::BlockIndex;
 use crate::table::cell;
+use crate::table::cell_type::{CellType, CellTypeCollector};
 use crate::table::collect::{Collector, ColumnCollector, IdCollector};
 use crate::table::column::{Column, Ids, NumericColumn};
 use crate::table::csv::CsvFile;
@@ -11,8 +12,9 @@ use crate::table::interner::Interner;
 use crate::table::npy::NpyFile;
 use crate::table::parquet::ParquetFile;
 use crate::table::schema::{LogicalType, Schema};
-use crate::table::table_file::{RowSpan, TableFile};
+use crate::table::table_file::{Batch, EachBatch, RowSpan, TableFile};
 use crate::table::target::{BlockColumn, TargetSchema};
+use arrow_array::ArrayRef;
 use paceline_common::failure::Failure;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -122,9 +124,19 @@ impl TableSource {
     /// Whole columns of ids, exact to the last digit, in one pass over the rows. Whole numbers are [`Ids::Int`] (from a CSV where
     /// every cell of the column is written as plainly as can be), everything else is text. A row without an id is refused.
     pub fn read_ids(&self, names: &[&str]) -> Result<Vec<Ids>, Failure> {
+        Ok(self.collect_ids(names, IdCollector::new)?.into_iter().map(|(ids, _)| ids).collect())
+    }
+
+    /// The same where rows may be without an id: with each column, which rows those are, ascending. What stands there instead of an
+    /// id means nothing.
+    pub fn read_ids_with_gaps(&self, names: &[&str]) -> Result<Vec<(Ids, Vec<u64>)>, Failure> {
+        self.collect_ids(names, IdCollector::with_gaps)
+    }
+
+    fn collect_ids(&self, names: &[&str], new: impl Fn() -> IdCollector) -> Result<Vec<(Ids, Vec<u64>)>, Failure> {
         let columns = names.iter().map(|name| self.column_idx(name)).collect::<Result<Vec<usize>, Failure>>()?;
         columns.iter().try_for_each(|&idx| self.check_supported(idx))?;
-        Ok(self.collect(&columns, IdCollector::new)?.into_iter().map(IdCollector::finish).collect())
+        Ok(self.collect(&columns, new)?.into_iter().map(IdCollector::finish).collect())
     }
 
     /// Whether [`Self::survey`] must read every byte.
@@ -162,6 +174,28 @@ impl TableSource {
             file.read(&distinct, rows, &mut |batch| target.append(batch, &places, &mut block))?;
         }
         Ok(block)
+    }
+
+    /// Hands all rows on, batch by batch in row order, with the columns in the order of the schema.
+    pub(crate) fn read_batches(&self, each: &mut EachBatch<'_>) -> Result<(), Failure> {
+        for file in &self.files {
+            let columns = self.places_in(file.as_ref(), self.schema().fields.iter().map(|field| field.name.as_str()))?;
+            let (distinct, places) = distinct_columns(&columns);
+            file.read(&distinct, RowSpan::All, &mut |batch| {
+                let columns = places.iter().map(|&place| batch.column(place).cloned()).collect::<Result<Vec<ArrayRef>, Failure>>()?;
+                each(&Batch { path: batch.path, first_row: batch.first_row, lines: batch.lines, columns: &columns })
+            })?;
+        }
+        Ok(())
+    }
+
+    /// What the cells of each column of a CSV are; nothing for other formats, whose columns have types.
+    pub(crate) fn cell_types(&self) -> Result<Vec<CellType>, Failure> {
+        if !self.is_csv {
+            return Ok(vec![]);
+        }
+        let all: Vec<usize> = (0..self.schema().fields.len()).collect();
+        Ok(self.collect(&all, CellTypeCollector::default)?.into_iter().map(CellTypeCollector::finish).collect())
     }
 
     fn first_path(&self) -> &Path {

@@ -289,7 +289,8 @@ pub(crate) enum Sink {
 }
 
 impl Sink {
-    fn finish(self, path: &Path) -> Result<(), Failure> {
+    /// Makes the file durable, and visible where it is not yet.
+    pub(crate) fn finish(self, path: &Path) -> Result<(), Failure> {
         match self {
             Self::New(file) => file.commit(),
             Self::Staged(mut writer) => {

@@ -22,6 +22,7 @@ pub(in crate::forest) struct LanePlaces {
 }
 
 /// The bytes of a row from which codes can be picked at once: a vector.
+#[cfg(target_arch = "x86_64")]
 const MAX_PICKED_BYTES: usize = 64;
 
 /// A way to compute in eight lanes.

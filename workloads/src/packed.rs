@@ -1,5 +1,5 @@
-//! The bytes of one item of a forest's stages: a small artifact of its own, whose arrays are used where they lie in the mapped
-//! part. It knows the packing, not what is packed.
+//! The bytes of one item of a stage where it holds several arrays: a small artifact of its own, whose arrays are used where they
+//! lie in the mapped part. It knows the packing, not what is packed.
 
 use paceline_common::artifact::{self, Element, NewArray};
 use paceline_common::failure::Failure;
@@ -8,26 +8,26 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 
-const KIND: &str = "forest-item";
+const KIND: &str = "item";
 const VERSION: u32 = 1;
 /// The one metadata entry, which holds everything that is no array.
 const FACTS_KEY: &str = "facts";
 
 /// Packs `facts` and `arrays` into an item's bytes. Floating-point numbers belong into arrays, which keep every bit.
-pub(super) fn pack<F: Serialize>(facts: &F, arrays: &[NewArray<'_>]) -> Result<Vec<u8>, Failure> {
+pub(crate) fn pack<F: Serialize>(facts: &F, arrays: &[NewArray<'_>]) -> Result<Vec<u8>, Failure> {
     let json = serde_json::to_string(facts).map_err(|e| Failure::storage(format!("an item's facts cannot be written: {e}")))?;
     artifact::encode(KIND, VERSION, &BTreeMap::from([(FACTS_KEY.to_owned(), json)]), arrays)
 }
 
 /// An item's bytes, opened in place.
-pub(super) struct Packed<'a> {
+pub(crate) struct Packed<'a> {
     tensors: SafeTensors<'a>,
     facts: String,
 }
 
 impl<'a> Packed<'a> {
     /// Checks the header. `bytes` begins at a multiple of 8, as every item of a part does.
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Failure> {
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Failure> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(&e.to_string()))?;
         let facts =
             header.metadata().as_ref().and_then(|entries| entries.get(FACTS_KEY)).ok_or_else(|| damaged("it has no facts"))?.clone();
@@ -36,12 +36,17 @@ impl<'a> Packed<'a> {
     }
 
     /// Everything that is no array.
-    pub(super) fn facts<F: DeserializeOwned>(&self) -> Result<F, Failure> {
+    pub(crate) fn facts<F: DeserializeOwned>(&self) -> Result<F, Failure> {
         serde_json::from_str(&self.facts).map_err(|e| damaged(&e.to_string()))
     }
 
+    /// Whether there is an array `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.tensors.names().contains(&name)
+    }
+
     /// The elements of array `name`, in place.
-    pub(super) fn array<T: Element>(&self, name: &str) -> Result<&'a [T], Failure> {
+    pub(crate) fn array<T: Element>(&self, name: &str) -> Result<&'a [T], Failure> {
         let view = self.tensors.tensor(name).map_err(|e| damaged(&e.to_string()))?;
         if view.dtype() != T::DTYPE {
             return Err(damaged(&format!("array {name} is of type {:?}", view.dtype())));
