@@ -2,67 +2,10 @@
 //! nothing half-written and costs no committed work.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use paceline_common::artifact::{self, NewArray};
+use paceline_tests::bench::{Bench, check};
 use paceline_tests::cluster::{Cluster, wait_for};
-use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Output;
-
-/// A folder of inputs, sound and unsound, and one for outputs that must stay empty.
-struct Bench {
-    cluster: Cluster,
-    inputs: PathBuf,
-    outputs: PathBuf,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let cluster = Cluster::new();
-        let (inputs, outputs) = (cluster.scratch().join("in"), cluster.scratch().join("out"));
-        std::fs::create_dir(&inputs).unwrap();
-        std::fs::create_dir(&outputs).unwrap();
-        Self { cluster, inputs, outputs }
-    }
-
-    fn input(&self, name: &str, content: impl AsRef<[u8]>) -> String {
-        let path = self.inputs.join(name);
-        std::fs::write(&path, content).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    fn output(&self, name: &str) -> String {
-        self.outputs.join(name).to_str().unwrap().to_owned()
-    }
-
-    /// Factors of 3 users and 4 items with `k` factors; `item_k` of them for items.
-    fn factors(&self, name: &str, k: usize, item_k: usize, first: f32) -> String {
-        let (mut users, items) = (vec![0.5_f32; 3 * k], vec![0.25_f32; 4 * item_k]);
-        users[0] = first;
-        let arrays = [NewArray::new("user_factors", &[3, k], &users), NewArray::new("item_factors", &[4, item_k], &items)];
-        let path = self.inputs.join(name);
-        artifact::write(&path, "factors", 1, &BTreeMap::new(), &arrays).unwrap();
-        path.to_str().unwrap().to_owned()
-    }
-
-    /// `paceline run ARGS` must end with `code` and one sentence that holds every one of `words`, and leave no output.
-    fn refuses(&self, args: &[&str], code: i32, words: &[&str]) {
-        let output = self.cluster.run(&[&["run"], args].concat());
-        check(&output, args, code, words);
-        let left: Vec<_> = std::fs::read_dir(&self.outputs).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(left.is_empty(), "{args:?} left {left:?}");
-    }
-}
-
-fn check(output: &Output, args: &[&str], code: i32, words: &[&str]) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-    let error = text.lines().rfind(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{args:?} printed no error: {text}"));
-    for word in words {
-        assert!(error.contains(word), "{args:?}: {error:?} does not name {word:?}");
-    }
-    assert!(!text.contains("panicked"), "{args:?}: {text}");
-}
 
 const TABLE: &str = "size,colour,kind\n1,red,a\n2,blue,b\n3,red,a\n4,blue,b\n5,red,a\n6,blue,b\n";
 

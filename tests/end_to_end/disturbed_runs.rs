@@ -5,7 +5,10 @@
 use paceline_common::artifact::{self, Artifact, NewArray};
 use paceline_tests::binary::checkout;
 use paceline_tests::cluster::{Cluster, hash_of, wait_for};
+use paceline_tests::interactions::InteractionTable;
+use paceline_tests::simulation::random::Random;
 use std::collections::BTreeMap;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// The committed items of the named stage; 0 before it begins, `None` once it has ended.
@@ -118,4 +121,49 @@ fn recommendations_for_debian_packages() {
     let job = ["recommend", "--model", model.to_str().unwrap(), "--seen", &seen, "--top", "20", "--out"];
     let (_kept, quiet, rough) = both(&job, "top.parquet", "score", 50_000);
     assert_eq!(hash_of(&quiet), hash_of(&rough), "the disturbed recommendations differ from those of one core");
+}
+
+/// With 256 factors and exact solutions, half an iteration of so many users takes seconds.
+const TRAINED: InteractionTable = InteractionTable { n_users: 12_000, n_items: 1_000, max_rows_per_user: 16 };
+/// Blocks of users that this makes, of 1,024 rows each.
+const N_TRAINED_BLOCKS: u64 = 12;
+
+#[test]
+fn factors_of_made_up_interactions() {
+    let inputs = tempfile::tempdir().unwrap();
+    let table = inputs.path().join("table.csv");
+    TRAINED.write(&table);
+    let job = ["als", "train", "--data", table.to_str().unwrap(), "--factors", "256", "--cholesky", "--iterations", "2", "--out"];
+    let (_kept, quiet, rough) = both(&job, "factors.model", "users 2", N_TRAINED_BLOCKS);
+    assert_eq!(hash_of(&quiet), hash_of(&rough), "the disturbed factors differ from those of one core");
+}
+
+/// So many that a hundred numbers of each take about a second.
+const N_MEASURED_USERS: u64 = 400_000;
+const ALL_METRICS: &str = "ndcg,dcg,graded_ndcg,graded_dcg,precision,recall,hit,reciprocal_rank,average_precision,rbp";
+
+/// Lists of five items of three hundred, and two of them that each user rated.
+fn write_lists_and_truth(lists: &Path, truth: &Path) {
+    let mut random = Random::new(5);
+    let [mut lists, mut truth] = [lists, truth].map(|path| BufWriter::new(std::fs::File::create(path).unwrap()));
+    writeln!(lists, "user,item,rank").unwrap();
+    writeln!(truth, "user,item,rating").unwrap();
+    for user in 0..N_MEASURED_USERS {
+        (1..=5).for_each(|rank| writeln!(lists, "{user},{},{rank}", random.below(300)).unwrap());
+        (0..2).for_each(|_| writeln!(truth, "{user},{},{}", random.below(300), random.between(1, 5)).unwrap());
+    }
+    lists.flush().unwrap();
+    truth.flush().unwrap();
+}
+
+#[test]
+fn metrics_of_made_up_lists() {
+    let inputs = tempfile::tempdir().unwrap();
+    let [lists, truth] = ["lists.csv", "truth.csv"].map(|name| inputs.path().join(name));
+    write_lists_and_truth(&lists, &truth);
+    let (lists, truth) = (lists.to_str().unwrap(), truth.to_str().unwrap());
+    let at = "1,2,3,4,5,6,7,8,9,10";
+    let job = ["evaluate", "--lists", lists, "--truth", truth, "--metrics", ALL_METRICS, "--at", at, "--out"];
+    let (_kept, quiet, rough) = both(&job, "users.parquet", "measure", N_MEASURED_USERS);
+    assert_eq!(hash_of(&quiet), hash_of(&rough), "the disturbed metrics differ from those of one core");
 }

@@ -1,5 +1,6 @@
 //! Results beside those of outside libraries, computed by Python scripts that use the binary as anyone would. The Python to use is
-//! named by `PACELINE_TEST_PYTHON`; what it must have installed stands in `requirements.txt` beside this file.
+//! named by `PACELINE_TEST_PYTHON`; what it must have installed stands in `requirements.txt` and
+//! `requirements_lenskit.txt` beside this file.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use paceline_tests::binary::{checkout, paceline};
@@ -57,4 +58,29 @@ fn exported_forests_predict_as_their_models_do() {
 fn recommendations_equal_numpy() {
     let scratch = tempfile::tempdir().unwrap();
     check("recommend.py", &[&paceline(), scratch.path()]);
+}
+
+#[test]
+fn metrics_equal_those_of_lenskit() {
+    let scratch = tempfile::tempdir().unwrap();
+    check("evaluate.py", &[Path::new("run"), scratch.path(), &paceline()]);
+}
+
+#[test]
+fn models_of_other_packages_give_the_lists_of_these_packages() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (page, needs) = (checkout().join("docs/interop.md"), checkout().join("data/debian-needs.parquet"));
+    check("interop.py", &[&paceline(), scratch.path(), &page, &needs]);
+}
+
+#[test]
+fn factors_solve_the_equations_of_other_packages_and_recommend_as_well() {
+    let scratch = tempfile::tempdir().unwrap();
+    check("als_trainer.py", &[&paceline(), scratch.path(), &checkout().join("data/debian-needs.parquet")]);
+}
+
+#[test]
+fn neighbours_and_popularity_are_those_of_other_packages() {
+    let scratch = tempfile::tempdir().unwrap();
+    check("knn_trainer.py", &[&paceline(), scratch.path(), &checkout().join("data/debian-needs.parquet")]);
 }

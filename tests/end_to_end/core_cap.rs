@@ -1,9 +1,12 @@
-//! The cap on cores, seen from outside: while a forest grows, the threads of the process and of its children are looked at again and
-//! again. No more of those that do the work may ever be runnable than there are cores to use, with one tree as with many.
+//! The cap on cores, seen from outside: while a job runs, the threads of the process and of its children are looked at again and
+//! again. No more of those that do the work may ever be runnable than there are cores to use, whatever the workload.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+use paceline_common::artifact::{self, NewArray};
 use paceline_tests::binary::{checkout, paceline};
-use std::collections::HashMap;
+use paceline_tests::interactions::InteractionTable;
+use paceline_tests::simulation::random::Random;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -51,7 +54,7 @@ fn parse_stat(stat: &str) -> Option<Look> {
     Some(Look { is_runnable: *fields.first()? == "R", cpu_s: (ticks(11)? + ticks(12)?) / TICKS_PER_SECOND })
 }
 
-/// All that was seen of one training.
+/// All that was seen of one job.
 struct Watch {
     looks: Vec<HashMap<Thread, Look>>,
     wall_s: f64,
@@ -62,7 +65,7 @@ impl Watch {
         let (begin, mut looks) = (Instant::now(), Vec::new());
         loop {
             if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success(), "the training ended with {status}");
+                assert!(status.success(), "the job ended with {status}");
                 return Self { looks, wall_s: begin.elapsed().as_secs_f64() };
             }
             let mut threads = HashMap::new();
@@ -92,14 +95,16 @@ impl Watch {
     }
 }
 
-fn train(n_cores: usize, out: &Path, flags: &[&str]) -> Watch {
-    let flights = checkout().join("data/flights.parquet");
+/// The command in one text; @NAME is a file in `folder`, but for @out, which is gone in the end.
+fn watch(n_cores: usize, command: &str, folder: &Path) -> Watch {
+    let outputs = tempfile::tempdir().unwrap();
+    let word = |word: &str| match word.strip_prefix('@') {
+        Some(name) => (if name == "out" { outputs.path() } else { folder }).join(name).to_str().unwrap().to_owned(),
+        None => word.to_owned(),
+    };
     let mut child = Command::new(paceline())
-        .args(["run", "--cores", &n_cores.to_string(), "--output", "quiet", "forest", "train", "--target", "outcome", "--data"])
-        // The same rows four times: seconds of work, beside which that of the other threads is little.
-        .args([&flights; 4])
-        .args(["--out".as_ref(), out.as_os_str()])
-        .args(flags)
+        .args(["run", "--cores", &n_cores.to_string(), "--output", "quiet"])
+        .args(command.split_whitespace().map(word))
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -107,21 +112,43 @@ fn train(n_cores: usize, out: &Path, flags: &[&str]) -> Watch {
     Watch::until_end(&mut child)
 }
 
+/// On one core and on two.
+fn expect_cap(command: &str, folder: &Path) {
+    let n_machine_cores = std::thread::available_parallelism().unwrap().get();
+    for n_cores in 1..=n_machine_cores.min(2) {
+        let watch = watch(n_cores, command, folder);
+        let what = format!("{command} on {n_cores} of {n_machine_cores} cores");
+        assert!(watch.looks.len() >= 50, "{what}: too short to be judged, {} looks", watch.looks.len());
+        // Both ways: threads that never work at the same time would hold the cap too, and be of no use.
+        assert_eq!(watch.most_runnable(), n_cores, "{what}: workers that were runnable at once, of {:?}", watch.workers());
+        let cpu_s: f64 = watch.cpu_s().values().sum();
+        let may_use_s = watch.wall_s * n_cores as f64 * (1.0 + COORDINATION_SHARE) + COORDINATION_AT_START_S;
+        assert!(cpu_s <= may_use_s, "{what}: {cpu_s:.2} s of processor time in {:.2} s", watch.wall_s);
+    }
+}
+
+/// Every job lasts for seconds, beside which the work of the other threads is little. One after the other, as each is to have the cores.
 #[test]
 fn no_more_threads_work_than_there_are_cores_to_use() {
     let scratch = tempfile::tempdir().unwrap();
-    let n_machine_cores = std::thread::available_parallelism().unwrap().get();
-    let (one_tree, many_trees) = (["--trees", "1", "--max-features", "all"], ["--trees", "5", "--max-features", "sqrt"]);
-    for n_cores in 1..=n_machine_cores.min(2) {
-        for (name, flags) in [("one tree", one_tree), ("many trees", many_trees)] {
-            let watch = train(n_cores, &scratch.path().join(format!("{name}, {n_cores}")), &flags);
-            let what = format!("{name} on {n_cores} of {n_machine_cores} cores");
-            assert!(watch.looks.len() >= 50, "{what}: too short to be judged, {} looks", watch.looks.len());
-            // Both ways: threads that never work at the same time would hold the cap too, and be of no use.
-            assert_eq!(watch.most_runnable(), n_cores, "{what}: workers that were runnable at once, of {:?}", watch.workers());
-            let cpu_s: f64 = watch.cpu_s().values().sum();
-            let may_use_s = watch.wall_s * n_cores as f64 * (1.0 + COORDINATION_SHARE) + COORDINATION_AT_START_S;
-            assert!(cpu_s <= may_use_s, "{what}: {cpu_s:.2} s of processor time in {:.2} s", watch.wall_s);
-        }
-    }
+    let folder = scratch.path();
+    std::os::unix::fs::symlink(checkout().join("data/flights.parquet"), folder.join("flights.parquet")).unwrap();
+    let flights = "@flights.parquet ".repeat(4);
+    let forest = format!("forest train --target outcome --data {flights} --out @out");
+    expect_cap(&format!("{forest} --trees 1 --max-features all"), folder);
+    expect_cap(&format!("{forest} --trees 5 --max-features sqrt"), folder);
+
+    InteractionTable { n_users: 12_000, n_items: 3_000, max_rows_per_user: 40 }.write(&folder.join("interactions.csv"));
+    expect_cap("als train --data @interactions.csv --factors 192 --cholesky --iterations 1 --out @out", folder);
+    write_factors(&folder.join("factors"), 20_000, 40_000, 128);
+    expect_cap("recommend --model @factors --top 10 --out @out", folder);
+}
+
+fn write_factors(path: &Path, n_users: usize, n_items: usize, n_factors: usize) {
+    let mut random = Random::new(9);
+    let mut draw = |n_rows: usize| -> Vec<f32> { (0..n_rows * n_factors).map(|_| random.unit() as f32 - 0.5).collect() };
+    let (users, items) = (draw(n_users), draw(n_items));
+    let arrays =
+        [NewArray::new("user_factors", &[n_users, n_factors], &users), NewArray::new("item_factors", &[n_items, n_factors], &items)];
+    artifact::write(path, "factors", 1, &BTreeMap::new(), &arrays).unwrap();
 }
