@@ -32,7 +32,7 @@ fn write_model(path: &Path) {
 
 /// Summed proportional set size of coordinator, agents and runners while they score every user, over the size of the model.
 pub fn shared_memory(report: &mut Report) {
-    let cluster = Cluster::with_agents(&[1, 1]);
+    let cluster = Cluster::with_agents(&[2, 2]);
     cluster.wait_for_agents(2);
     let (model, out) = (cluster.scratch().join("model.safetensors"), cluster.scratch().join("top"));
     write_model(&model);

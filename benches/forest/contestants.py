@@ -3,17 +3,15 @@ and gives one flat dictionary of figures. What is compared with what is not deci
 
 import hashlib
 import json
-import os
-import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import measure
+from daemons import Cluster
+from figures import stage_seconds
 
 HERE = Path(__file__).parent
-CLUSTER_PATIENCE_S = 60
 
 
 @dataclass
@@ -79,57 +77,14 @@ def of_stages(job: dict) -> dict:
     return {"stages_s": sum(seconds.values()), "trees_stage_s": seconds["trees"]}
 
 
-def stage_seconds(job: dict) -> dict:
-    # A stage shorter than a millisecond is told as 0.
-    return {stage["name"]: max(stage["duration_ms"], 1) / 1000 for stage in job["stages"]}
-
-
 def hash_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-class Cluster:
-    """A coordinator and agents on this machine, as three terminals would start them; gone when left."""
-
-    def __init__(self, tools: Tools, directory: Path, agents: list) -> None:
-        self.tools, self.directory, self.agents, self.processes = tools, directory, agents, []
-
-    def __enter__(self) -> "Cluster":
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.start("coordinator", "start", "--listen", "127.0.0.1:0")
-        for n_cores in self.agents:
-            self.start("agent", "start", "--cores", n_cores)
-        self.wait_for_agents()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        # Agents first: they say goodbye to a coordinator that is still there.
-        for process in reversed(self.processes):
-            process.send_signal(signal.SIGTERM)
-            process.wait(CLUSTER_PATIENCE_S)
-
-    def environment(self) -> dict:
-        return {"PACELINE_CLUSTER": str(self.directory)}
-
-    def start(self, *arguments: object) -> None:
-        with (self.directory / "daemons.log").open("ab") as log:
-            command = [str(part) for part in (self.tools.paceline, *arguments)]
-            self.processes.append(subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | self.environment()))
-
-    def wait_for_agents(self) -> None:
-        begin = time.monotonic()
-        while time.monotonic() - begin < CLUSTER_PATIENCE_S:
-            status = subprocess.run([self.tools.paceline, "coordinator", "status", "--output", "json"], capture_output=True,
-                                    env=os.environ | self.environment())  # fmt: skip
-            if status.returncode == 0 and json.loads(status.stdout)["n_agents"] == len(self.agents):
-                return
-            time.sleep(0.05)
-        raise SystemExit(f"{self.directory}: no cluster after {CLUSTER_PATIENCE_S} s; see daemons.log there")
-
-    def train(self, table: Set) -> dict:
-        """The clock is that of the client: from its start to its end."""
-        model = self.tools.scratch / "model"
-        measured = measure.run([self.tools.paceline, "submit", "--wait", *table.train_arguments(model)], self.environment())
-        shown = measure.run([self.tools.paceline, "job", "show", "last", "--output", "json"], self.environment())
-        return {"fit_s": measured.wall_s, "hash": hash_of(model)} | of_stages(json.loads(shown.stdout))
+def train_on_cluster(tools: Tools, table: Set, directory: Path, agents: list) -> dict:
+    """By new daemons each time: nothing is warm."""
+    model = tools.scratch / "model"
+    with Cluster(tools.paceline, directory, agents) as cluster:
+        measured, job = cluster.submit(*table.train_arguments(model))
+        return {"fit_s": measured.wall_s, "hash": hash_of(model)} | of_stages(job)

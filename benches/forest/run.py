@@ -13,9 +13,9 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from statistics import median
 
-from contestants import HERE, Cluster, Set, Tools, run_paceline, run_peer, train
+from contestants import HERE, Set, Tools, run_paceline, run_peer, train, train_on_cluster
+from figures import in_turns, middle, ratio
 
 ALL_SETS = ["letter", "diamonds", "covtype", "higgs_syn"]
 PEERS = ["scikit-learn", "sklearnex"]
@@ -46,25 +46,6 @@ def write_set(tools: Tools, work: Path, name: str) -> Path:
     if not (directory / "facts.json").is_file():
         subprocess.run([tools.python, HERE / "data.py", "write", name, work / "packages", directory], check=True)
     return directory
-
-
-def in_turns(contestants: dict, n_repeats: int) -> dict:
-    """Figures of every repeat by contestant; each repeat begins with another one."""
-    figures = {name: [] for name in contestants}
-    names = list(contestants)
-    for repeat in range(n_repeats):
-        start = repeat % len(names)
-        for name in names[start:] + names[:start]:
-            figures[name].append(contestants[name]())
-    return figures
-
-
-def ratio(numerators: list, denominators: list, figure: str) -> float:
-    return median(n[figure] / d[figure] for n, d in zip(numerators, denominators, strict=True))
-
-
-def middle(runs: list, figure: str) -> float:
-    return median(run[figure] for run in runs)
 
 
 def compare_with_peers(tools: Tools, table: Set, peers: list, n_repeats: int) -> dict:
@@ -115,9 +96,8 @@ def compare_agents(tools: Tools, table: Set, n_repeats: int) -> dict:
     """The same two cores as one agent and as two."""
 
     def run(name: str, agents: list) -> dict:
-        # A new cluster each time: nothing is warm.
-        with tempfile.TemporaryDirectory(prefix=f"forest-{name}-") as directory, Cluster(tools, Path(directory), agents) as cluster:
-            return cluster.train(table)
+        with tempfile.TemporaryDirectory(prefix=f"forest-{name}-") as directory:
+            return train_on_cluster(tools, table, Path(directory), agents)
 
     runs = in_turns({"one-agent": lambda: run("one-agent", [2]), "two-agents": lambda: run("two-agents", [1, 1])}, n_repeats)
     one, two = runs["one-agent"], runs["two-agents"]

@@ -32,5 +32,5 @@ install requirements.txt
 case " $* " in *" --more-peers "*) install requirements-more-peers.txt ;; esac
 fetch_tables
 # No caches beside the sources.
-export PYTHONDONTWRITEBYTECODE=1
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here/../python
 exec "$venv/bin/python" "$here/run.py" --paceline "$target/release/paceline" --python "$venv/bin/python" --work "$work" "$@"
