@@ -158,6 +158,13 @@ impl JobRecord {
     pub fn stage(&self, stage: StageIdx) -> Option<&StagePlan> {
         self.plan.stages.get(stage.0 as usize)
     }
+
+    /// Refuses a file that is not an input of the job as it was submitted.
+    pub fn verify_input(&self, path: &Path) -> Result<(), Failure> {
+        let submitted = self.plan.inputs.iter().find(|input| input.path == path);
+        let added = || Failure::bad_input(format!("{}: was not there when the job was submitted; submit it again", path.display()));
+        submitted.ok_or_else(added)?.verify()
+    }
 }
 
 #[cfg(test)]

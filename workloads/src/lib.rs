@@ -17,6 +17,7 @@ pub mod score;
 pub mod scratch;
 pub mod split;
 pub mod table;
+mod working_memory;
 pub mod workload;
 
 #[cfg(test)]

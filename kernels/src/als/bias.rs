@@ -19,14 +19,14 @@ pub fn sum_of_values(values: &[f32]) -> f64 {
 }
 
 impl BiasModel {
-    /// Writes the biases of the items `rows` of `interactions` to `to` [n_rows]: the mean of what their ratings are above the mean.
+    /// Writes the biases of the items `rows` of `interactions` to `to` `[n_rows]`: the mean of what their ratings are above the mean.
     pub fn item_bias(&self, rows: Range<usize>, interactions: Interactions<'_>, to: &mut [f32]) {
         for (row, to) in rows.zip(to) {
             *to = to_f32(self.damped_mean(row, interactions, None));
         }
     }
 
-    /// Writes the biases of the users `rows` of `interactions` to `to` [n_rows], given those of the items [n_items, 1]. The mean is
+    /// Writes the biases of the users `rows` of `interactions` to `to` `[n_rows]`, given those of the items [n_items, 1]. The mean is
     /// folded in, so a user's and an item's bias add up to the rating that they lead to expect.
     pub fn user_bias(&self, rows: Range<usize>, interactions: Interactions<'_>, item_bias: &FactorRows<'_>, to: &mut [f32]) {
         for (row, to) in rows.zip(to) {

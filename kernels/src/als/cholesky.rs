@@ -18,9 +18,9 @@ pub(super) struct SolveByCholesky<'a> {
     pub(super) n_factors: usize,
     /// [n_vectors, group_len]; the upper triangle counts.
     pub(super) matrix: &'a mut [Lanes],
-    /// Room for [n_vectors].
+    /// Room for `[n_vectors]`.
     pub(super) inverse_pivots: &'a mut [Lanes],
-    /// [n_vectors]
+    /// `[n_vectors]`
     pub(super) right: &'a mut [Lanes],
 }
 

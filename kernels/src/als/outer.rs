@@ -12,7 +12,7 @@ pub(super) struct AddOuter<'a> {
     pub(super) layout: Layout,
     /// [n_groups, group_len]
     pub(super) rows: &'a [Lanes],
-    /// [n_groups]
+    /// `[n_groups]`
     pub(super) weights: &'a [Lanes],
     /// [n_vectors, group_len]
     pub(super) matrix: &'a mut [Lanes],

@@ -15,11 +15,11 @@ pub(super) struct AddProjected<'a> {
     pub(super) layout: Layout,
     /// [n_groups, group_len]
     pub(super) rows: &'a [Lanes],
-    /// [n_vectors]
+    /// `[n_vectors]`
     pub(super) vector: &'a [Lanes],
-    /// [n_groups]
+    /// `[n_groups]`
     pub(super) weights: &'a [Lanes],
-    /// [n_groups]; zeros where there are none.
+    /// `[n_groups]`; zeros where there are none.
     pub(super) targets: Option<&'a [Lanes]>,
     /// [N_SUMS, n_vectors]
     pub(super) sums: &'a mut [Lanes],
@@ -53,7 +53,7 @@ pub(super) struct AddRows<'a> {
     pub(super) layout: Layout,
     /// [n_groups, group_len]
     pub(super) rows: &'a [Lanes],
-    /// [n_groups]
+    /// `[n_groups]`
     pub(super) coefficients: &'a [Lanes],
     /// [N_SUMS, n_vectors]
     pub(super) sums: &'a mut [Lanes],
@@ -73,9 +73,9 @@ pub(super) struct Products<'a> {
     pub(super) layout: Layout,
     /// [n_groups, group_len]
     pub(super) rows: &'a [Lanes],
-    /// [n_vectors]
+    /// `[n_vectors]`
     pub(super) vector: &'a [Lanes],
-    /// [n_groups]
+    /// `[n_groups]`
     pub(super) to: &'a mut [Lanes],
 }
 

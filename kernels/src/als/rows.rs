@@ -92,7 +92,7 @@ pub struct Interactions<'a> {
 }
 
 impl<'a> Interactions<'a> {
-    /// Rows `indptr` [n_rows + 1] over `indices` and `values`, both [n_entries]: rows of the other side, and what was observed.
+    /// Rows `indptr` [n_rows + 1] over `indices` and `values`, both `[n_entries]`: rows of the other side, and what was observed.
     #[must_use]
     pub fn trusted(indptr: &'a [u64], indices: &'a [u32], values: &'a [f32]) -> Self {
         Self { indptr, indices, values }

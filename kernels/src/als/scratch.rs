@@ -20,7 +20,7 @@ pub struct Scratch {
     pub(super) matrix: Vec<Lanes>,
 }
 
-/// Vectors of factors, [n_vectors] each.
+/// Vectors of factors, `[n_vectors]` each.
 #[derive(Debug, Default)]
 pub(super) struct Vectors {
     pub(super) solution: Vec<Lanes>,

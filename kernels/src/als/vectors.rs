@@ -54,9 +54,9 @@ pub(super) struct EndSums<'a> {
     /// [N_SUMS, n_vectors]
     pub(super) sums: &'a [Lanes],
     pub(super) factor: f32,
-    /// [n_vectors]
+    /// `[n_vectors]`
     pub(super) vector: &'a [Lanes],
-    /// [n_vectors]
+    /// `[n_vectors]`
     pub(super) to: &'a mut [Lanes],
 }
 

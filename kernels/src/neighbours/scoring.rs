@@ -7,7 +7,7 @@ use super::similarity::{Rows, centred};
 pub struct Neighbourhoods<'a> {
     /// A row for each item: its neighbours and their similarities. Columns need not ascend.
     pub rows: Rows<'a>,
-    /// The mean of each item's ratings, [n_items]; nothing where values are no ratings.
+    /// The mean of each item's ratings, `[n_items]`; nothing where values are no ratings.
     pub means: Option<&'a [f32]>,
     /// How many items.
     pub n_items: usize,
@@ -53,7 +53,7 @@ struct Voice {
 
 impl NeighbourScorer<'_> {
     /// Gives `emit` every item that enough of the user's own items are neighbours of, with its score; their own items too, if others
-    /// of theirs speak for them. `items` ascend, `values` [n] are their ratings. Without means a score is the sum of similarities; with
+    /// of theirs speak for them. `items` ascend, `values` `[n]` are their ratings. Without means a score is the sum of similarities; with
     /// means it is the item's mean plus the mean of what the user's items got above theirs, weighted by similarity.
     pub fn score(&self, items: &[u32], values: &[f32], scratch: &mut ScoreScratch, mut emit: impl FnMut(u32, f32)) {
         self.gather(items, values, scratch);

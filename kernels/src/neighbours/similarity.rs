@@ -31,9 +31,9 @@ pub struct ItemColumns<'a> {
     pub by_item: Rows<'a>,
     /// A row for each user: their items.
     pub by_user: Rows<'a>,
-    /// What is taken off an item's values, [n_items]; nothing where values are no ratings.
+    /// What is taken off an item's values, `[n_items]`; nothing where values are no ratings.
     pub means: Option<&'a [f32]>,
-    /// The Euclidean norm of each item's values less its mean, [n_items].
+    /// The Euclidean norm of each item's values less its mean, `[n_items]`.
     pub norms: &'a [f32],
 }
 

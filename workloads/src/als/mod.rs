@@ -15,6 +15,7 @@ pub use settings::AlsSettings;
 use crate::input_cache::InputCache;
 use crate::interactions::{InteractionSource, Interactions, InteractionsTask, Repeated};
 use crate::publish;
+use crate::working_memory::WorkingMemory;
 use crate::workload::{JobContext, StageTask, Workload};
 use earlier::EarlierModel;
 use factors::{Blocks, SideParts};
@@ -25,7 +26,7 @@ use paceline_common::part::StageParts;
 use paceline_common::view::JobSummary;
 use paceline_kernels::als::{BiasModel, sum_of_values};
 use solving::{BiasTask, Biases, HalfTask, Side, SideFactors, StartTask};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use writing::{IterationLoss, WriteTask};
 
 /// The checked workload.
@@ -170,7 +171,7 @@ impl AlsTraining {
             biases: self.biases(job)?,
             previous,
             news: self.news(side, iteration, job)?,
-            scratches: Mutex::default(),
+            scratches: WorkingMemory::default(),
         })
     }
 
@@ -215,13 +216,11 @@ impl AlsTraining {
     fn open_publish(&self, job: &JobContext<'_>) -> Result<Arc<dyn StageTask>, Failure> {
         let parts = self.results_of(Stage::Interactions, job)?;
         let facts = Interactions::of(&parts)?.facts;
-        let mut shown = vec![
-            ("users".to_owned(), facts.n_users.to_string()),
-            ("items".to_owned(), facts.n_items.to_string()),
-            ("interactions".to_owned(), facts.n_interactions.to_string()),
-            ("factors".to_owned(), self.settings.factors.to_string()),
-            ("iterations".to_owned(), self.settings.iterations.to_string()),
-        ];
+        let mut shown = facts.counts();
+        shown.extend(
+            [("factors", self.settings.factors), ("iterations", self.settings.iterations)]
+                .map(|(what, n)| (what.to_owned(), n.to_string())),
+        );
         shown.extend(self.losses(job)?.iter().map(|loss| (format!("loss after iteration {}", loss.iteration), loss.to_string())));
         shown.extend(facts.notices());
         if !self.settings.explicit {

@@ -4,6 +4,7 @@
 use super::factors::{Blocks, SideParts, SolvedBlock};
 use super::settings::AlsSettings;
 use crate::interactions::Interactions;
+use crate::working_memory::WorkingMemory;
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::artifact::Artifact;
 use paceline_common::failure::Failure;
@@ -12,7 +13,7 @@ use paceline_common::range::ItemRange;
 use paceline_kernels::als::{self, BiasModel, Block, BlockLoss, FactorRows, Gram, Scratch, Solver, draw_factors};
 use paceline_kernels::recommend::InstructionSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The draws of initial factors.
 const INITIAL_FACTORS: u64 = 20;
@@ -195,8 +196,7 @@ pub(super) struct HalfTask {
     pub(super) previous: Option<SideFactors>,
     /// What the iteration before came to, where this one begins.
     pub(super) news: Option<String>,
-    /// Working memory that no thread uses now: never more than there are threads.
-    pub(super) scratches: Mutex<Vec<Scratch>>,
+    pub(super) scratches: WorkingMemory<Scratch>,
 }
 
 impl StageTask for HalfTask {
@@ -205,15 +205,13 @@ impl StageTask for HalfTask {
     }
 
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
-        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
-        let result = (block.start..block.end).try_for_each(|item| {
-            let bytes = self.block(item, &mut scratch).map_err(|failure| ItemFailure { item, failure })?;
-            outputs.push_owned(bytes);
-            Ok(())
-        });
-        lock().push(scratch);
-        result
+        self.scratches.lend(|scratch| {
+            (block.start..block.end).try_for_each(|item| {
+                let bytes = self.block(item, scratch).map_err(|failure| ItemFailure { item, failure })?;
+                outputs.push_owned(bytes);
+                Ok(())
+            })
+        })
     }
 }
 

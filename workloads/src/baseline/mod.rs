@@ -57,11 +57,7 @@ impl BaselineTraining {
     fn open_publish(&self, job: &JobContext<'_>) -> Result<Arc<dyn StageTask>, Failure> {
         let parts = job.results_of(INTERACTIONS)?;
         let facts = Interactions::of(&parts)?.facts;
-        let mut shown = vec![
-            ("users".to_owned(), facts.n_users.to_string()),
-            ("items".to_owned(), facts.n_items.to_string()),
-            ("interactions".to_owned(), facts.n_interactions.to_string()),
-        ];
+        let mut shown = facts.counts();
         shown.extend(facts.notices());
         publish::open(job, publish::staged_files(&job.results_of(WRITE)?)?, shown)
     }

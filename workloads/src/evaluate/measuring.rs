@@ -3,12 +3,12 @@
 
 use super::gathering::Gathered;
 use super::settings::MissingLists;
+use crate::working_memory::WorkingMemory;
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::failure::Failure;
 use paceline_common::part::{ItemOutputs, StageParts};
 use paceline_common::range::ItemRange;
 use paceline_kernels::evaluate::{Evaluator, ListFacts, RatingErrors, Scratch, Truth};
-use std::sync::{Mutex, PoisonError};
 
 /// Users of a block: some milliseconds of work.
 const BLOCK_LEN: u64 = 1024;
@@ -19,8 +19,7 @@ pub(super) struct MeasureTask {
     /// `None` where there are no lists.
     evaluator: Option<Evaluator>,
     missing_lists: MissingLists,
-    /// Working memory that no thread uses now: never more than there are threads.
-    scratches: Mutex<Vec<UserScratch>>,
+    scratches: WorkingMemory<UserScratch>,
 }
 
 /// Working memory of one thread.
@@ -33,7 +32,7 @@ struct UserScratch {
 
 impl MeasureTask {
     pub(super) fn new(gathered: StageParts, evaluator: Option<Evaluator>, missing_lists: MissingLists) -> Self {
-        Self { gathered, evaluator, missing_lists, scratches: Mutex::default() }
+        Self { gathered, evaluator, missing_lists, scratches: WorkingMemory::default() }
     }
 
     fn measure(&self, block: ItemRange, scratch: &mut UserScratch, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
@@ -79,11 +78,7 @@ impl StageTask for MeasureTask {
     }
 
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
-        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
-        let result = self.measure(block, &mut scratch, outputs);
-        lock().push(scratch);
-        result
+        self.scratches.lend(|scratch| self.measure(block, scratch, outputs))
     }
 }
 

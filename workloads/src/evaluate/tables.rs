@@ -77,15 +77,7 @@ impl Sources {
 
     /// Refuses files that are no longer those of the job.
     pub(super) fn verify(&self, record: &JobRecord) -> Result<(), Failure> {
-        let now = self.identities()?;
-        let submitted = |path: &Path| record.plan.inputs.iter().find(|input| input.path == path);
-        now.iter().try_for_each(|input| match submitted(&input.path) {
-            Some(submitted) => submitted.verify(),
-            None => {
-                let path = input.path.display();
-                Err(Failure::bad_input(format!("{path}: was not there when the job was submitted; submit it again")))
-            }
-        })
+        self.identities()?.iter().try_for_each(|input| record.verify_input(&input.path))
     }
 }
 

@@ -104,14 +104,7 @@ impl InteractionSource {
 
     /// Refuses files that are no longer those of the job.
     pub(crate) fn verify(&self, record: &JobRecord) -> Result<(), Failure> {
-        for path in self.source.files() {
-            let submitted = record.plan.inputs.iter().find(|input| input.path == *path);
-            let submitted = submitted.ok_or_else(|| {
-                Failure::bad_input(format!("{}: was not there when the job was submitted; submit it again", path.display()))
-            })?;
-            submitted.verify()?;
-        }
-        Ok(())
+        self.source.files().iter().try_for_each(|path| record.verify_input(path))
     }
 
     /// The first file, for messages.

@@ -39,6 +39,12 @@ pub(crate) struct InteractionFacts {
 }
 
 impl InteractionFacts {
+    /// How much there is.
+    pub(crate) fn counts(&self) -> Vec<(String, String)> {
+        let counts = [("users", self.n_users as u64), ("items", self.n_items as u64), ("interactions", self.n_interactions)];
+        counts.map(|(what, n)| (what.to_owned(), n.to_string())).to_vec()
+    }
+
     /// What a person must know of rows that did not count as they stand.
     pub(crate) fn notices(&self) -> Vec<(String, String)> {
         let counts = [

@@ -3,6 +3,7 @@
 use super::settings::KnnSettings;
 use crate::interactions::{CsrView, Interactions};
 use crate::packed;
+use crate::working_memory::WorkingMemory;
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::artifact::NewArray;
 use paceline_common::failure::Failure;
@@ -11,7 +12,6 @@ use paceline_common::range::ItemRange;
 use paceline_kernels::neighbours::{ItemColumns, Rows, SimilarityScratch, SimilaritySettings, norm_of};
 use rayon::prelude::*;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 /// Items of a block: few, as an item that everybody took costs as much as thousands of others.
 const BLOCK_ITEMS: usize = 64;
@@ -50,7 +50,7 @@ pub(super) struct FindTask {
     norms: Vec<f32>,
     /// Ones in place of values that do not count.
     ones: Option<Vec<f32>>,
-    scratches: Mutex<Vec<SimilarityScratch>>,
+    scratches: WorkingMemory<SimilarityScratch>,
 }
 
 impl FindTask {
@@ -67,7 +67,7 @@ impl FindTask {
         };
         let norms = (0..n_items).into_par_iter().map(norm).collect();
         let ones = (!settings.explicit).then(|| vec![1.0; by_item.values.len()]);
-        Ok(Self { interactions, settings: settings.similarity(), means, norms, ones, scratches: Mutex::default() })
+        Ok(Self { interactions, settings: settings.similarity(), means, norms, ones, scratches: WorkingMemory::default() })
     }
 
     fn block(&self, block: u64, scratch: &mut SimilarityScratch) -> Result<Vec<u8>, Failure> {
@@ -92,14 +92,12 @@ impl FindTask {
 
 impl StageTask for FindTask {
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
-        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
-        let result = (block.start..block.end).try_for_each(|item| {
-            let bytes = self.block(item, &mut scratch).map_err(|failure| ItemFailure { item, failure })?;
-            outputs.push_owned(bytes);
-            Ok(())
-        });
-        lock().push(scratch);
-        result
+        self.scratches.lend(|scratch| {
+            (block.start..block.end).try_for_each(|item| {
+                let bytes = self.block(item, scratch).map_err(|failure| ItemFailure { item, failure })?;
+                outputs.push_owned(bytes);
+                Ok(())
+            })
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! `recommend`: the best unseen items of each user under a model. Stages: check the users and, a block an item, the model; gather the table of
-//! seen items, where there is one; score, one item a user; write, one item a file; publish.
+//! `recommend`: the best unseen items of each user under a model. Stages: check the users and, a block an item, the model; gather the
+//! table of seen items, where there is one; score, one item a user; write, one item a file; publish.
 //! This room turns files into what the kernel takes and lists into files; it must not know how a score is computed.
 
 mod checking;

@@ -5,13 +5,13 @@ use super::checking::CheckedInput;
 use super::model::ModelFile;
 use super::seeing::rows_of;
 use super::single::{SingleModel, beyond_f32};
+use crate::working_memory::WorkingMemory;
 use crate::workload::{ItemFailure, StageTask};
 use paceline_common::failure::Failure;
 use paceline_common::part::{ItemOutputs, StageParts};
 use paceline_common::range::ItemRange;
 use paceline_kernels::neighbours::ScoreScratch;
 use paceline_kernels::recommend::{InstructionSet, NonFiniteScore, ScoredItem, Scorer, Scratch, SeenItems, rank_best};
-use std::sync::{Mutex, PoisonError};
 
 /// Most users of a block: as many as the kernel scores in one pass over the catalogue.
 const MAX_BLOCK_LEN: u64 = 1024;
@@ -40,8 +40,7 @@ pub(super) struct ScoreTask {
     candidates: Option<StageParts>,
     top_n: usize,
     block_len: u64,
-    /// Working memory that no thread uses now: never more than there are threads.
-    scratches: Mutex<Vec<ThreadScratch>>,
+    scratches: WorkingMemory<ThreadScratch>,
 }
 
 impl ScoreTask {
@@ -58,7 +57,7 @@ impl ScoreTask {
             let multiplications_per_user = model.factors()?.item_factors().len() as u64;
             (MULTIPLICATIONS_PER_BLOCK / multiplications_per_user.max(1)).clamp(MIN_BLOCK_LEN, MAX_BLOCK_LEN)
         };
-        Ok(Self { model, checked, seen, candidates, top_n, block_len, scratches: Mutex::default() })
+        Ok(Self { model, checked, seen, candidates, top_n, block_len, scratches: WorkingMemory::default() })
     }
 
     fn score(&self, block: ItemRange, scratch: &mut ThreadScratch, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
@@ -117,11 +116,7 @@ impl StageTask for ScoreTask {
     }
 
     fn run(&self, block: ItemRange, outputs: &mut ItemOutputs) -> Result<(), ItemFailure> {
-        let lock = || self.scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut scratch = lock().pop().unwrap_or_default();
-        let result = self.score(block, &mut scratch, outputs);
-        lock().push(scratch);
-        result
+        self.scratches.lend(|scratch| self.score(block, scratch, outputs))
     }
 }
 

@@ -57,14 +57,7 @@ impl IdTable {
 
     /// Refuses files that are no longer those of the job.
     pub(super) fn verify(&self, record: &JobRecord) -> Result<(), Failure> {
-        for path in self.source.files() {
-            let submitted = record.plan.inputs.iter().find(|input| input.path == *path);
-            let submitted = submitted.ok_or_else(|| {
-                Failure::bad_input(format!("{}: was not there when the job was submitted; submit it again", path.display()))
-            })?;
-            submitted.verify()?;
-        }
-        Ok(())
+        self.source.files().iter().try_for_each(|path| record.verify_input(path))
     }
 
     /// The users, row by row, as rows of the model, and how many rows name one that it lacks.
