@@ -11,7 +11,6 @@ use paceline_workloads::forest::{self, export, export::ExportFormat};
 use paceline_workloads::recommend;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Carries out a command on a model file.
 ///
@@ -30,7 +29,7 @@ pub fn run(command: ModelCommand) -> Result<ExitCode, CliError> {
 
 /// Shows what an artifact holds.
 fn show(file: &Path, format: OutputFormat) -> Result<ExitCode, CliError> {
-    let artifact = Arc::new(Artifact::open(file)?);
+    let artifact = Artifact::open(file)?;
     let (facts, forest) = match artifact.metadata().get(KIND_KEY).map(String::as_str) {
         Some(forest::KIND) => (forest::describe(&artifact)?, Some(forest::details(&artifact)?)),
         _ => (recommend::describe(&artifact), None),

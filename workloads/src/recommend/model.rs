@@ -122,11 +122,6 @@ impl ModelFile {
         Ok(self.seen_arrays()?.map_or_else(SeenItems::default, |(indptr, indices)| SeenItems::trusted(indptr, indices)))
     }
 
-    /// How many pairs of a user and an item the file says to be seen, if it says so of any.
-    pub(crate) fn n_seen(&self) -> Result<Option<usize>, Failure> {
-        Ok(self.seen_arrays()?.map(|(_, indices)| indices.len()))
-    }
-
     fn seen_arrays(&self) -> Result<Option<CsrArrays<'_>>, Failure> {
         let file = &*self.artifact;
         match (file.has(SEEN_INDPTR), file.has(SEEN_INDICES)) {

@@ -64,11 +64,6 @@ impl<'a> NeighbourModel<'a> {
         (self.history.of(user as usize), self.ratings.map_or(&[], |ratings| ratings.row(user as usize).1))
     }
 
-    /// How many neighbours all items have together.
-    pub(crate) fn n_neighbours(&self) -> usize {
-        self.scorer.model.rows.indices.len()
-    }
-
     fn n_items(&self) -> usize {
         self.scorer.model.n_items
     }
