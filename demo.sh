@@ -24,7 +24,7 @@ show run forest predict --model "$out/flights.forest" --data data/flights.parque
 
 needs=data/debian-needs.parquet
 show run split --data "$needs" --method leave-n-out --n 2 --seed 7 --out-train "$out/train.parquet" --out-test "$out/test.parquet" --force
-show run als train --data "$out/train.parquet" --factors 32 --out "$out/needs.model" --force
+show run als train --data "$out/train.parquet" --factors 32 --alpha 10 --out "$out/needs.model" --force
 show run recommend --model "$out/needs.model" --users "$out/test.parquet" --top 10 --out "$out/needs.csv" --force
 show run evaluate --lists "$out/needs.csv" --truth "$out/test.parquet" --catalog "$out/train.parquet" --at 10 --out "$out/users.parquet" --force
 printf '\nWhat else do packages like r-cran-tidyverse need? (%s)\n' "$out/needs.csv"
