@@ -96,3 +96,31 @@ fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
+
+#[test]
+fn the_loss_of_each_iteration_is_told_while_the_job_runs() {
+    let cluster = Cluster::with_agents(&[1]);
+    cluster.wait_for_agents(1);
+    let (table, out) = (cluster.scratch().join("table.csv"), cluster.scratch().join("als.model"));
+    std::fs::write(&table, "user,item\na,1\na,2\nb,2\nb,3\nc,3\nc,1\n").unwrap();
+    let job = ["als", "train", "--data", table.to_str().unwrap(), "--out", out.to_str().unwrap(), "--iterations", "3", "--force"];
+    let told_in = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter_map(|line| line.find("iteration ").map(|at| line[at..].to_owned()))
+            .filter(|line| line.contains(": loss "))
+            .collect()
+    };
+    let run = cluster.run(&[&["run"], &job[..]].concat());
+    let summary = String::from_utf8_lossy(&run.stdout).into_owned();
+    let losses: Vec<String> = (1..=3)
+        .map(|iteration| {
+            let name = format!("loss after iteration {iteration}");
+            let line = summary.lines().find(|line| line.contains(&name)).unwrap_or_else(|| panic!("{summary}"));
+            format!("iteration {iteration}: loss {}", line.split_whitespace().last().unwrap())
+        })
+        .collect();
+    assert_eq!(told_in(&String::from_utf8_lossy(&run.stderr)), losses, "beside the progress of `run`");
+    cluster.succeed(&[&["submit", "--wait"], &job[..]].concat());
+    let told = wait_for("the log", || Some(told_in(&cluster.succeed(&["logs", "last"]))).filter(|told| told.len() == 3));
+    assert_eq!(told, losses, "in the log of a cluster");
+}
